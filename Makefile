@@ -1,0 +1,81 @@
+# `make` alone says what there is. Everything runs in $(VENV), which the targets make themselves.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+# Two workers; one file's tests stay together, in order, in one worker.
+WORKERS ?= 2
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+
+# Ring 3 is tests/live (sockets on loopback); tests/packaging makes virtual environments.
+RINGS_1_AND_2 := tests --ignore=tests/live --ignore=tests/packaging
+# In these packages every line and branch is tested.
+WHOLLY_TESTED := events rules outbox notifiers
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test check lint types rings coverage clean
+.SUFFIXES:
+
+help: ## say what there is
+	@echo "usage: make TARGET [PYTHON=python3.12] [VENV=.venv]"
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  \1	\2/p' $(MAKEFILE_LIST) | expand -t 12
+
+venv: $(VENV)/.dev ## make the virtual environment, with all tools
+
+demo: $(VENV)/.runtime ## run the watcher against a scripted stream, on this machine alone
+	$(BIN)/python -m tests.demo
+
+test: $(VENV)/.dev ## run all tests
+	$(PYTEST)
+
+check: lint types rings ## run what must pass before a commit: lint, types, the quick tests
+
+lint: $(VENV)/.dev ## check style, format and docstrings
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/interrogate -c pyproject.toml tutumwatch
+
+types: $(VENV)/.dev ## check types
+	$(BIN)/mypy
+
+rings: $(VENV)/.dev ## run the tests that need no socket and no network
+	$(PYTEST) $(RINGS_1_AND_2)
+
+coverage: $(VENV)/.dev ## run the tests under coverage and hold the floors
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -n $(WORKERS) --dist loadfile --ignore=tests/packaging
+	$(BIN)/coverage combine --quiet
+	@failed=0; \
+	$(BIN)/coverage report || failed=1; \
+	for package in $(WHOLLY_TESTED); do \
+	    echo "tutumwatch/$$package, which must be tested wholly:"; \
+	    $(BIN)/coverage report --include="*/tutumwatch/$$package/*" --fail-under=100 || failed=1; \
+	done; \
+	exit $$failed
+
+clean: ## remove what the other targets made
+	rm -rf $(VENV) build dist .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf *.egg-info twisted/plugins/dropin.cache
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	    echo "tutumwatch needs Python 3.11 or later, and $(PYTHON) is not that:" >&2; \
+	    $(PYTHON) --version >&2; \
+	    echo "name another one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@echo "making $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(VENV) || { \
+	    echo "$(PYTHON) could not make a virtual environment;" \
+	        "on Debian and Ubuntu: apt install python3-venv" >&2; \
+	    rm -rf $(VENV); exit 1; }
+
+$(VENV)/.runtime: pyproject.toml | $(BIN)/python
+	@echo "installing what tutumwatch needs into $(VENV)"
+	@$(PIP) install -e .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(BIN)/python
+	@echo "installing what tutumwatch and its developers need into $(VENV)"
+	@$(PIP) install -e '.[dev]'
+	@touch $@ $(VENV)/.runtime

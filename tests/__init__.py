@@ -1,0 +1,1 @@
+"""The tests of tutumwatch and the fake servers they talk to."""

@@ -1,0 +1,1 @@
+"""What the stream says: the Tutum vocabulary and how it is read from bytes."""

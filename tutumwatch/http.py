@@ -1,0 +1,265 @@
+"""HTTP out of this process: the one place that touches treq.
+
+A call gives a :class:`Response` or, when none came, a :class:`NoResponse` that says why in a
+sentence for an operator. The deadline covers the request *and* the body, the body has a cap, and
+redirects are never followed: credentials go where the configuration says and nowhere else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from email.utils import parsedate_to_datetime
+from typing import Protocol, cast
+
+import attrs
+from OpenSSL import SSL
+from service_identity.exceptions import VerificationError
+from treq.client import HTTPClient
+from twisted.internet import ssl
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import TimeoutError as DeferredTimeoutError
+from twisted.internet.error import ConnectError, DNSLookupError
+from twisted.internet.error import TimeoutError as ConnectTimeoutError
+from twisted.internet.interfaces import IReactorTime, ITransport
+from twisted.internet.protocol import Protocol as TwistedProtocol
+from twisted.internet.protocol import connectionDone
+from twisted.python.failure import Failure
+from twisted.web.client import Agent, BrowserLikePolicyForHTTPS, HTTPConnectionPool, ResponseDone
+from twisted.web.http_headers import Headers
+from twisted.web.iweb import IPolicyForHTTPS, IResponse
+
+from tutumwatch.secret import Secret
+
+BODY_MAX_BYTES = 4 * 1024 * 1024
+CONNECT_TIMEOUT_SECONDS = 5.0
+DEADLINE_SECONDS = 10.0
+# Below the idle time after which common servers close (nginx 75 s, many balancers 60 s, some 20 s):
+# a POST on a connection that the peer just closed would fail and wait for its retry.
+IDLE_CONNECTION_SECONDS = 15.0
+CONNECTIONS_PER_HOST_COUNT = 32
+REASON_MAX_CHARS = 300
+
+_PEM_CERTIFICATE = re.compile(
+    rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----\s*", re.DOTALL
+)
+
+
+@attrs.frozen
+class Request:
+    """What to send. URL and headers may hold credentials, so a Request prints neither."""
+
+    method: str
+    url: Secret
+    headers: Mapping[str, str] = attrs.field(repr=False)
+    body: bytes | None = attrs.field(default=None, repr=False)
+
+
+@attrs.frozen
+class Response:
+    """What came back. ``retry_after_seconds`` is read from both forms of ``Retry-After``."""
+
+    status: int
+    body: bytes = attrs.field(repr=False)
+    retry_after_seconds: float | None = None
+
+
+@attrs.frozen
+class NoResponse:
+    """Nothing usable came back.
+
+    ``surely_unsent`` says that it is proved that the server cannot have acted on the request: no
+    connection was made.
+    """
+
+    timed_out: bool
+    sentence: str
+    surely_unsent: bool = False
+
+
+class HTTPCaller(Protocol):
+    """Makes one call; what :class:`Web` is, and what a test may stand in for."""
+
+    def send(self, request: Request, deadline_seconds: float) -> Deferred[Response | NoResponse]:
+        """Send a request; the Deferred never fails."""
+
+
+class _Requester(Protocol):
+    """The part of treq that we use: its HTTPClient, or its StubTreq in tests."""
+
+    def request(self, method: str, url: str, **options: object) -> Deferred[IResponse]: ...
+
+
+class _BodyCollector(TwistedProtocol):
+    """Collects a body up to a cap. Cancelling ``done`` closes the connection.
+
+    treq's and Twisted's own readers leave the connection open when they are cancelled.
+    """
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._pieces: list[bytes] = []
+        self._left_bytes = limit_bytes
+        self.done: Deferred[bytes] = Deferred(lambda _: self._drop())
+
+    def _drop(self) -> None:
+        transport = cast("ITransport | None", self.transport)
+        if transport is not None:
+            transport.loseConnection()
+
+    def dataReceived(self, data: bytes) -> None:
+        self._pieces.append(data)
+        self._left_bytes -= len(data)
+        if self._left_bytes < 0:
+            self._drop()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        if self.done.called:
+            return
+        if self._left_bytes < 0:
+            self.done.errback(Failure(_BodyTooLargeError()))
+        elif reason.check(ResponseDone):
+            self.done.callback(b"".join(self._pieces))
+        else:
+            self.done.errback(reason)
+
+
+class _BodyTooLargeError(Exception):
+    """The answer's body went over the cap."""
+
+
+@attrs.define
+class Web:
+    """Makes HTTP calls over one pool of connections.
+
+    :param requester: treq's HTTPClient, or a stand-in with the same ``request``.
+    :param clock: measures the deadline.
+    :param utc_now: gives the wall clock's time, to read a ``Retry-After`` that is a date.
+    """
+
+    _requester: _Requester
+    _clock: IReactorTime
+    _utc_now: Callable[[], float]
+    _pool: HTTPConnectionPool | None = None
+
+    @classmethod
+    def over_sockets(
+        cls,
+        reactor: IReactorTime,
+        utc_now: Callable[[], float],
+        trust_root: object | None = None,
+    ) -> Web:
+        """Make calls over real sockets.
+
+        :param trust_root: from :func:`load_trust_root`, or None for the system's own roots.
+        """
+        pool = HTTPConnectionPool(reactor)
+        pool.maxPersistentPerHost = CONNECTIONS_PER_HOST_COUNT
+        pool.cachedConnectionTimeout = IDLE_CONNECTION_SECONDS
+        # mypy-zope does not see that the class implements the interface in Twisted's own stubs.
+        policy = cast("IPolicyForHTTPS", BrowserLikePolicyForHTTPS(trust_root))  # type: ignore[arg-type]  # None means the default
+        agent = Agent(reactor, policy, connectTimeout=CONNECT_TIMEOUT_SECONDS, pool=pool)
+        return cls(cast("_Requester", HTTPClient(agent)), reactor, utc_now, pool)
+
+    def send(self, request: Request, deadline_seconds: float) -> Deferred[Response | NoResponse]:
+        """Send a request and read its answer; the Deferred never fails."""
+        call = Deferred.fromCoroutine(self._send(request))
+        call.addTimeout(deadline_seconds, self._clock)
+        outcome: Deferred[Response | NoResponse] = call.addErrback(
+            lambda failure: explain_failure(failure, deadline_seconds)
+        )
+        return outcome
+
+    async def _send(self, request: Request) -> Response | NoResponse:
+        answer = await self._requester.request(
+            request.method,
+            request.url.reveal(),
+            headers=Headers({name: [value] for name, value in request.headers.items()}),
+            data=request.body,
+            allow_redirects=False,
+            unbuffered=True,
+        )
+        collector = _BodyCollector(BODY_MAX_BYTES)
+        answer.deliverBody(collector)
+        body = await collector.done
+        waits = answer.headers.getRawHeaders("retry-after") or [""]
+        return Response(answer.code, body, parse_retry_after(waits[0], self._utc_now()))
+
+    async def close(self) -> None:
+        """Close the connections that are kept for later calls."""
+        if self._pool is not None:
+            await self._pool.closeCachedConnections()
+
+
+def parse_retry_after(text: str, utc_now: float) -> float | None:
+    """Read a ``Retry-After``: seconds, or an HTTP date (RFC 9110, 10.2.3).
+
+    :return: seconds from now, never negative; None for rubbish or nothing.
+    """
+    text = text.strip()
+    try:
+        seconds = (
+            float(text)
+            if text[:1].isdigit()
+            else (parsedate_to_datetime(text).timestamp() - utc_now)
+        )
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return max(0.0, seconds)
+
+
+def load_trust_root(path: str) -> object:
+    """Read the certificates of a private CA; they replace the system's.
+
+    :raises ValueError: naming the file, if it cannot be read or holds no certificate.
+    """
+    try:
+        with open(path, "rb") as pem:
+            blocks = _PEM_CERTIFICATE.findall(pem.read())
+        certificates = [ssl.Certificate.loadPEM(block) for block in blocks]
+    except (OSError, SSL.Error, ValueError) as problem:
+        message = f"cannot read certificates from {path!r}: {problem}"
+        raise ValueError(message) from problem
+    if not certificates:
+        message = f"{path!r} holds no PEM certificate"
+        raise ValueError(message)
+    return ssl.trustRootFromCertificates(certificates)
+
+
+def explain_failure(failure: Failure, deadline_seconds: float) -> NoResponse:
+    """Unwrap a failed call to a sentence that an operator understands."""
+    if failure.check(DeferredTimeoutError, CancelledError):
+        return NoResponse(timed_out=True, sentence=f"no answer within {deadline_seconds:g} s")
+    if failure.check(_BodyTooLargeError):
+        return NoResponse(
+            timed_out=False, sentence=f"the answer is larger than {BODY_MAX_BYTES} bytes"
+        )
+    cause = innermost_error(failure.value)
+    unsent = isinstance(cause, ConnectError | DNSLookupError | VerificationError | SSL.Error)
+    timed_out = isinstance(cause, ConnectTimeoutError)
+    return NoResponse(timed_out=timed_out, sentence=explain_error(cause), surely_unsent=unsent)
+
+
+def innermost_error(error: BaseException) -> BaseException:
+    """Follow ``.reasons`` to what really happened: Twisted wraps it up to three times."""
+    reasons = getattr(error, "reasons", None)
+    while reasons:
+        causes = [reason.value for reason in reasons]
+        error = next((c for c in causes if isinstance(c, VerificationError | SSL.Error)), causes[0])
+        reasons = getattr(error, "reasons", None)
+    return error
+
+
+def explain_error(error: BaseException) -> str:
+    """Say in a sentence what a connection failed of."""
+    match error:
+        case VerificationError():
+            sentence = "the server's certificate is not for this host name"
+        case SSL.Error() if error.args and error.args[0]:
+            sentence = f"TLS: {error.args[0][-1][-1]}"
+        case SSL.Error():
+            sentence = "TLS: the server ended the handshake"
+        case DNSLookupError():
+            sentence = f"the host name cannot be resolved ({error})"
+        case _:
+            sentence = str(error).rstrip(".") or type(error).__name__
+    return sentence[:REASON_MAX_CHARS]

@@ -1,0 +1,1 @@
+"""What we know: every resource with its name, state, parents and fields."""

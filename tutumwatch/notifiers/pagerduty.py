@@ -1,0 +1,158 @@
+"""PagerDuty's Events API, versions 1 and 2.
+
+v1: https://developer.pagerduty.com/docs/events-api-v1-overview, v2:
+https://developer.pagerduty.com/docs/events-api-v2-overview, read 2026-11. A trigger is idempotent
+while its incident is open; a resolve of what is not open is accepted and dropped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import attrs
+import msgspec
+
+from tutumwatch.http import Request, Response
+from tutumwatch.notifiers.contract import NotifierKind, NotifierSettings, Pace, encode_json, for_all
+from tutumwatch.notifiers.outcomes import GiveUp, Outcome, Park, Reason, RetryLater
+from tutumwatch.notifiers.statuses import judge_status, said_by
+from tutumwatch.notifiers.urls import require_http_url
+from tutumwatch.rules.notice import Form, Notice
+from tutumwatch.secret import Secret
+
+HOST = "https://events.pagerduty.com"
+PATHS = {"v1": "/generic/2010-04-15/create_event.json", "v2": "/v2/enqueue"}
+KEY_MAX_CHARS = 255
+SUMMARY_MAX_CHARS = 1024
+ROUTING_KEY_CHARS = 32
+DETAIL_MAX_CHARS = 1024
+# About 120 events a minute for each integration key, in a sliding window.
+# https://developer.pagerduty.com/docs/events-api-v2-overview, read 2026-11
+PACE = Pace(rate_per_second=2.0, burst_count=10, concurrency_count=2)
+
+_EVENT_TYPES = {Form.TRIGGER: "trigger", Form.RESOLVE: "resolve", Form.MESSAGE: "trigger"}
+
+
+class PagerDutySettings(NotifierSettings, frozen=True, kw_only=True):
+    """``kind = "pagerduty"``: ``key`` is the integration key.
+
+    ``host`` is scheme and host of the Events API (https://events.eu.pagerduty.com in Europe), the
+    path is appended. ``details = false`` sends nothing but the text.
+    """
+
+    key: Secret
+    api: Literal["v1", "v2"] = "v2"
+    host: str = HOST
+    client: str = "tutumwatch"
+    details: bool = True
+
+
+@attrs.frozen
+class PagerDuty:
+    """One integration of one PagerDuty service."""
+
+    key: Secret
+    api: Literal["v1", "v2"]
+    host: str
+    client: str
+    details: bool
+
+    def render(self, batch: Sequence[Notice], memory: Mapping[str, str]) -> Request:
+        """Trigger or resolve one incident; a message is a trigger that a person closes."""
+        (notice,) = batch
+        body = self._render_v1(notice) if self.api == "v1" else self._render_v2(notice)
+        url = Secret(self.host.rstrip("/") + PATHS[self.api])
+        return Request("POST", url, {"Content-Type": "application/json"}, encode_json(body))
+
+    def _render_v1(self, notice: Notice) -> dict[str, Any]:
+        body: dict[str, Any] = {
+            "service_key": self.key.reveal(),
+            "event_type": _EVENT_TYPES[notice.form],
+            "incident_key": incident_key(notice),
+            "description": cut(notice.text, SUMMARY_MAX_CHARS),
+        }
+        if self.details:
+            body["details"] = self._details(notice)
+            if notice.form is not Form.RESOLVE:
+                body["client"] = self.client
+        return body
+
+    def _render_v2(self, notice: Notice) -> dict[str, Any]:
+        body: dict[str, Any] = {
+            "routing_key": self.key.reveal(),
+            "event_action": _EVENT_TYPES[notice.form],
+            "dedup_key": incident_key(notice),
+        }
+        if notice.form is Form.RESOLVE:
+            return body
+        payload = {
+            "summary": cut(notice.text, SUMMARY_MAX_CHARS),
+            "source": notice.details.get("stream") or self.client,
+            "severity": notice.severity.value,
+            "timestamp": datetime.fromtimestamp(notice.at, UTC).isoformat(timespec="milliseconds"),
+        }
+        if self.details:
+            payload["custom_details"] = self._details(notice)  # type: ignore[assignment]  # a JSON object among texts
+        return body | {"client": self.client, "payload": payload}
+
+    def _details(self, notice: Notice) -> dict[str, str]:
+        told = {name: cut(value, DETAIL_MAX_CHARS) for name, value in notice.details.items()}
+        return told | {"rule": notice.rule, "text": cut(notice.text, 4 * SUMMARY_MAX_CHARS)}
+
+    def judge(self, batch: Sequence[Notice], response: Response) -> Sequence[Outcome]:
+        """Read the answer: accepted, throttled (v1 says so with 403), or wrong."""
+        outcome = judge_status(response)
+        if self.api == "v1" and response.status == 403:  # noqa: PLR2004 - v1's word for 429
+            after = response.retry_after_seconds
+            said = said_by(response)
+            outcome = RetryLater(Reason.RATE_LIMITED, said, after, surely_refused=True)
+        elif isinstance(outcome, GiveUp) and _blames_the_key(response.body):
+            outcome = Park(Reason.AUTH, said_by(response))
+        return for_all(batch, outcome)
+
+
+class _Answer(msgspec.Struct):
+    """``{"status": "invalid event", "message": "...", "errors": ["Length of 'routing_key' ..."]}``."""
+
+    errors: list[str] = msgspec.field(default_factory=list)
+
+
+def _blames_the_key(body: bytes) -> bool:
+    try:
+        errors = msgspec.json.decode(body, type=_Answer).errors
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False
+    return any("routing_key" in error or "service_key" in error for error in errors)
+
+
+def incident_key(notice: Notice) -> str:
+    """Give the key of the incident: the notice's own, or its digest where that is too long."""
+    key = notice.id if notice.form is Form.MESSAGE else notice.key
+    return key if len(key) <= KEY_MAX_CHARS else hashlib.sha256(key.encode()).hexdigest()
+
+
+def cut(text: str, max_chars: int) -> str:
+    """Cut by code point, with an ellipsis inside the limit."""
+    return text if len(text) <= max_chars else text[: max_chars - 1] + "…"
+
+
+def make_pagerduty(settings: PagerDutySettings) -> PagerDuty:
+    """Make a PagerDuty notifier.
+
+    :raises ValueError: if ``host`` is no HTTP URL, or ``key`` cannot be a v2 routing key.
+    """
+    require_http_url("host", settings.host)
+    length = len(settings.key.reveal())
+    if not length:
+        message = "key: it is empty"
+        raise ValueError(message)
+    if settings.api == "v2" and length != ROUTING_KEY_CHARS:
+        message = f"key: an integration key has {ROUTING_KEY_CHARS} characters, this one {length}"
+        raise ValueError(message)
+    return PagerDuty(settings.key, settings.api, settings.host, settings.client, settings.details)
+
+
+KIND = NotifierKind("pagerduty", PagerDutySettings, make_pagerduty, str, PACE, drops_orphans=True)

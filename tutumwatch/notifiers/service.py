@@ -1,0 +1,68 @@
+"""A configured destination as a service: all kinds share this one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from twisted.application.service import Service
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.logger import Logger
+
+from tutumwatch.http import DEADLINE_SECONDS, HTTPCaller, NoResponse
+from tutumwatch.notifiers.contract import Notifier, Sender
+from tutumwatch.notifiers.outcomes import GiveUp, Outcome, Reason, RetryLater
+from tutumwatch.rules.notice import Notice
+
+
+class NotifierService(Service):
+    """``notifier:NAME``: delivers batches of notices to one destination, once each it is asked.
+
+    It neither waits nor repeats: order, pace and retries are the outbox's.
+    """
+
+    _log = Logger()
+
+    def __init__(self, name: str, notifier: Notifier | Sender, web: HTTPCaller) -> None:
+        """Make the service.
+
+        :param name: the notifier's name in the configuration.
+        :param web: makes the calls of a notifier that speaks HTTP.
+        """
+        self.notifier_name = name
+        self.setName(f"notifier:{name}")
+        self._notifier = notifier
+        self._web = web
+
+    def deliver(
+        self, batch: Sequence[Notice], memory: Mapping[str, str] | None = None
+    ) -> Deferred[Sequence[Outcome]]:
+        """Send some notices: one outcome for each, in their order; the Deferred never fails.
+
+        :param memory: what earlier deliveries asked to remember, by the notice's key.
+        """
+        sent = Deferred.fromCoroutine(self._deliver(batch, memory or {}))
+        return sent.addErrback(lambda failure: self._bug(failure.value, batch))
+
+    async def _deliver(
+        self, batch: Sequence[Notice], memory: Mapping[str, str]
+    ) -> Sequence[Outcome]:
+        if not hasattr(self._notifier, "render"):
+            return await self._notifier.send(batch)
+        request = self._notifier.render(batch, memory)
+        answer = await self._web.send(request, DEADLINE_SECONDS)
+        if isinstance(answer, NoResponse):
+            reason = Reason.TIMEOUT if answer.timed_out else Reason.NETWORK
+            lost = RetryLater(reason, answer.sentence, surely_refused=answer.surely_unsent)
+            return [lost] * len(batch)
+        return self._notifier.judge(batch, answer)
+
+    def _bug(self, error: BaseException, batch: Sequence[Notice]) -> Sequence[Outcome]:
+        """A notifier raised: that notice is a dead letter for a person to see, not a loop."""
+        if isinstance(error, CancelledError):
+            return [RetryLater(Reason.TIMEOUT, "cancelled: we are stopping")] * len(batch)
+        # Without its traceback's values: a request under way holds the credential.
+        name = type(error).__name__
+        self._log.error(
+            "{notifier}: a bug in the notifier: {error}", notifier=self.notifier_name, error=name
+        )
+        return [GiveUp(Reason.CLIENT, f"the notifier raised {name}")] * len(batch)

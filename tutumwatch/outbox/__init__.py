@@ -1,0 +1,1 @@
+"""What we still owe: one commit a batch, then delivery by lanes."""

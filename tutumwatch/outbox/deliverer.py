@@ -1,0 +1,276 @@
+"""Delivers what is owed to one notifier: in lanes, in portions, at its pace, until it has it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Protocol, assert_never
+
+import attrs
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+
+from tutumwatch.notifiers.contract import Pace
+from tutumwatch.notifiers.outcomes import Delivered, GiveUp, Outcome, Park, RetryLater, Smaller
+from tutumwatch.outbox.gate import BACKOFF_FIRST_SECONDS, Gate, State, backoff_seconds
+from tutumwatch.outbox.heads import Heads
+from tutumwatch.outbox.store import Delivery, Store
+from tutumwatch.rules.notice import Notice
+
+# A request ends after its deadline; one that is still out this much later never will.
+REQUEST_LOST_SECONDS = 45.0
+
+
+class Deliver(Protocol):
+    """What a notifier's service does."""
+
+    def __call__(
+        self, batch: Sequence[Notice], memory: Mapping[str, str]
+    ) -> Awaitable[Sequence[Outcome]]: ...
+
+
+@attrs.define(eq=False)
+class Deliverer:
+    """Sends the heads of one notifier's lanes. Nothing here waits: it is woken.
+
+    :param report: told of each change of the destination's state, with the reason.
+    """
+
+    notifier: str
+    _deliver: Deliver
+    _store: Store
+    _pace: Pace
+    _clock: IReactorTime
+    _jitter: Callable[[], float]
+    _report: Callable[[str, State, str], None]
+    counts: Counter[str] = attrs.field(factory=Counter)
+    _gate: Gate = attrs.field(init=False)
+    _heads: Heads = attrs.field(factory=Heads)
+    _singly: set[int] = attrs.field(factory=set)
+    _first_up: dict[int, float] = attrs.field(factory=dict)
+    _under_way: dict[Deferred[None], float] = attrs.field(factory=dict)
+    _timer: IDelayedCall | None = None
+    _last_said: str = ""
+    _slot_free_at: float = 0.0
+    _waking: bool = False
+    _stopped: bool = False
+    _quiet: list[tuple[float, Deferred[None]]] = attrs.field(factory=list)
+
+    _log = Logger()
+
+    def __attrs_post_init__(self) -> None:
+        self._gate = Gate(self._pace, self._jitter)
+
+    @property
+    def state(self) -> State:
+        """How the destination is."""
+        return self._gate.state
+
+    @property
+    def reason(self) -> str:
+        """Why it is not Delivering; empty if it is."""
+        return self._gate.reason
+
+    def offer(self, head: Delivery) -> None:
+        """Take on the head of a lane; :meth:`wake` sends it."""
+        self._heads.add(head, self._clock.seconds())
+
+    def probe_now(self) -> None:
+        """Ask a destination that refused us again: its credential may have been put right."""
+        self._gate.probe_now()
+        self.wake()
+
+    def wake(self) -> None:
+        """Send what may be sent now, and wake again when more may be."""
+        if self._waking:  # what is sent and answered within the loop below ends here
+            return
+        if self._timer is not None:
+            if self._timer.active():
+                self._timer.cancel()
+            self._timer = None
+        now = self._clock.seconds()
+        self._waking = True
+        while not self._stopped and self._may_send(now):
+            batch = self._heads.take(self._portion(now), now)
+            self._gate.take(now)
+            task = Deferred.fromCoroutine(self._send(batch))
+            self._under_way[task] = now
+            task.addBoth(self._ended, task)
+        self._waking = False
+        due = self._next_wake(now)
+        if due is not None and not self._stopped:
+            self._timer = self._clock.callLater(max(0.0, due - now), self.wake)
+        self._tell_quiet()
+
+    def _may_send(self, now: float) -> bool:
+        slots = 1 if self._gate.is_probing else self._pace.concurrency_count
+        if not len(self._heads) or len(self._under_way) >= slots or self._gate.opens_at(now) > now:
+            return False
+        if self._gate.is_probing:
+            self._heads.hurry_first(now)
+        return self._heads.ready_count(now) > 0
+
+    def _portion(self, now: float) -> int:
+        """Say how many notices the next request takes."""
+        ready = self._heads.ready_count(now)
+        if self._gate.is_probing or self._singly or ready <= self._pace.batch_above_count:
+            return 1
+        return self._pace.batch_count
+
+    def _next_wake(self, now: float) -> float | None:
+        slots = 1 if self._gate.is_probing else self._pace.concurrency_count
+        if not len(self._heads) or len(self._under_way) >= slots:
+            return None  # woken by an offer, or by the end of what is under way
+        opens = self._gate.opens_at(now)
+        if self._gate.is_probing or self._heads.ready_count(now):
+            return opens
+        due = self._heads.next_due()
+        return None if due is None else max(due, opens)
+
+    def _ended(self, result: object, task: Deferred[None]) -> object:
+        del self._under_way[task]
+        self._slot_free_at = self._clock.seconds()
+        self.wake()
+        return result
+
+    async def _send(self, batch: Sequence[Delivery]) -> None:
+        try:
+            begun = await self._store.begin([head.row_id for head in batch])
+            if not begun:
+                return
+            memory = {h.notice.key: h.memory for h in begun if h.memory is not None}
+            outcomes = await self._deliver([head.notice for head in begun], memory)
+            settled = {
+                head.row_id: self._settle(head, outcome, len(begun))
+                for head, outcome in zip(begun, outcomes, strict=True)
+            }
+            self._take_in(list(settled.values()))
+            heads = await self._store.finish(settled)
+        except Exception:  # noqa: BLE001 - the loop must go on: these heads are sent again later
+            self._log.failure("{notifier}: delivering failed", notifier=self.notifier)
+            self._again(batch, {})
+            return
+        self._again(heads, settled)
+
+    def _settle(self, head: Delivery, outcome: Outcome, batch_size: int) -> Outcome:
+        """Give the outcome that counts: an endless retry, or a batch of one, ends."""
+        now = self._clock.seconds()
+        match outcome:
+            case RetryLater():
+                up = self._gate.up_seconds(now)
+                if (
+                    up - self._first_up.setdefault(head.row_id, up)
+                    > self._pace.give_up_after_seconds
+                ):
+                    return GiveUp(
+                        outcome.reason, f"tried {head.attempts + 1} times: {outcome.said}"
+                    )
+            case Smaller() if batch_size == 1:
+                return GiveUp(outcome.reason, outcome.said)
+            case _:
+                pass
+        return outcome
+
+    def _take_in(self, outcomes: Sequence[Outcome]) -> None:
+        """Count the outcomes of a request, and let the gate learn from them."""
+        before, now = self._gate.state, self._clock.seconds()
+        for outcome in outcomes:
+            self.counts[type(outcome).__name__] += 1
+            if isinstance(outcome, GiveUp):
+                self._log.error(
+                    "{notifier} gave up a notice ({reason}): {said}",
+                    notifier=self.notifier,
+                    reason=outcome.reason.value,
+                    said=outcome.said,
+                )
+        failure = self._gate.learn(now, outcomes)
+        if failure is None:
+            self._last_said = ""
+        else:
+            self._say(failure)
+        if self._gate.state is before:
+            return
+        if self._gate.state is State.DELIVERING:
+            self._heads.hurry(now)
+        self._report(self.notifier, self._gate.state, self._gate.reason)
+
+    def _say(self, outcome: RetryLater | Park) -> None:
+        """Warn once of a failure; the same one repeated is only counted."""
+        said = f"{type(outcome).__name__} {outcome.reason.value}"
+        if said != self._last_said:
+            self._last_said = said
+            self._log.warn(
+                "{notifier} does not take notices ({reason}): {said}",
+                notifier=self.notifier,
+                reason=outcome.reason.value,
+                said=outcome.said,
+            )
+
+    def _again(self, heads: Sequence[Delivery], settled: Mapping[int, Outcome]) -> None:
+        """Take on the heads that are next, those of failed attempts when their time comes."""
+        now = self._clock.seconds()
+        for row_id, outcome in settled.items():
+            self._singly.discard(row_id)
+            if isinstance(outcome, Delivered | GiveUp):
+                self._first_up.pop(row_id, None)
+        for head in heads:
+            outcome = settled.get(head.row_id)
+            due = now
+            match outcome:
+                case RetryLater():
+                    wait = outcome.after_seconds
+                    if wait is None:
+                        wait = backoff_seconds(head.attempts, self._jitter)
+                    due = now + max(wait, BACKOFF_FIRST_SECONDS * self._jitter())
+                case Smaller():
+                    self._singly.add(head.row_id)
+                case None if not settled:
+                    due = now + BACKOFF_FIRST_SECONDS
+                case None | Delivered() | GiveUp() | Park():
+                    pass
+                case _:
+                    assert_never(outcome)
+            self._heads.add(head, now, due)
+
+    def stuck_seconds(self) -> float:
+        """Give for how long something that could be sent has not been taken, or ended.
+
+        0 while the destination is down, parked, throttled, or has nothing to do.
+        """
+        now = self._clock.seconds()
+        oldest = min(self._under_way.values(), default=now)
+        lost = max(0.0, now - oldest - REQUEST_LOST_SECONDS)
+        since = self._heads.ready_since
+        slots = 1 if self._gate.is_probing else self._pace.concurrency_count
+        closed = self._gate.is_probing or self._gate.opens_at(now) > now
+        if since is None or closed or len(self._under_way) >= slots:
+            return lost
+        return max(lost, now - max(since, self._slot_free_at, self._gate.open_since(now)))
+
+    def when_quiet(self, deadline: float) -> Deferred[None]:
+        """Give a Deferred that fires when nothing is under way and nothing can go by then."""
+        quiet: Deferred[None] = Deferred()
+        self._quiet.append((deadline, quiet))
+        self._tell_quiet()
+        return quiet
+
+    def _tell_quiet(self) -> None:
+        if self._under_way:
+            return
+        due = self._next_wake(self._clock.seconds())
+        fired = [q for deadline, q in self._quiet if due is None or due > deadline or self._stopped]
+        self._quiet = [entry for entry in self._quiet if entry[1] not in fired]
+        for quiet in fired:
+            if not quiet.called:
+                quiet.callback(None)
+
+    def stop(self) -> None:
+        """Take nothing more; what is under way goes on."""
+        self._stopped = True
+        self.wake()
+
+    def cancel(self) -> None:
+        """End what is under way."""
+        for task in list(self._under_way):
+            task.cancel()

@@ -1,0 +1,173 @@
+"""When a destination may be sent to: token bucket, Retry-After, circuit, parking.
+
+Pure: every method takes ``now``, in seconds on the monotonic clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from enum import Enum
+
+import attrs
+
+from tutumwatch.notifiers.contract import Pace
+from tutumwatch.notifiers.outcomes import Delivered, Outcome, Park, Reason, RetryLater
+
+BACKOFF_FIRST_SECONDS = 1.0
+BACKOFF_MAX_SECONDS = 300.0
+RETRY_AFTER_MAX_SECONDS = 3600.0
+CIRCUIT_FAILURES_COUNT = 10
+CIRCUIT_SILENCE_SECONDS = 5.0
+PROBE_MAX_SECONDS = 60.0
+PARKED_PROBE_SECONDS = 300.0
+
+
+class State(Enum):
+    """How a destination is; the states of the resource type ``notifier``."""
+
+    DELIVERING = "Delivering"
+    FAILING = "Failing"
+    REFUSED = "Refused"
+
+
+def backoff_seconds(
+    failures: int, jitter: Callable[[], float], longest: float = BACKOFF_MAX_SECONDS
+) -> float:
+    """Give how long to wait after the given number of failures: doubling, up to the longest.
+
+    :param jitter: gives a factor, 0.8 to 1.2, so that many do not come back at once.
+    """
+    doubled = BACKOFF_FIRST_SECONDS * 2.0 ** min(max(failures - 1, 0), 20)
+    return min(longest, doubled) * jitter()
+
+
+@attrs.define
+class Gate:
+    """Says when the next request to a destination may go."""
+
+    _pace: Pace
+    _jitter: Callable[[], float]
+    state: State = State.DELIVERING
+    reason: str = ""
+    # While this is later than now, nothing goes.
+    _closed_until: float = 0.0
+    _tokens: float = attrs.field(init=False)
+    _tokens_at: float = 0.0
+    _failures_count: int = 0
+    _limits_count: int = 0
+    _probes_count: int = 0
+    _last_success: float = attrs.field(default=float("-inf"))
+    _up_seconds: float = 0.0
+    _up_at: float | None = None
+
+    def __attrs_post_init__(self) -> None:
+        self._tokens = float(self._pace.burst_count)
+
+    def opens_at(self, now: float) -> float:
+        """Give the time from which a request may go; not later than now if one may go now."""
+        at = self._closed_until
+        rate = self._pace.rate_per_second
+        if rate > 0:
+            self._refill(now)
+            missing = 1.0 - self._tokens
+            # A millionth of a token is rounding, not a reason to wait for a timer.
+            if missing > 1e-6:  # noqa: PLR2004 - see above
+                at = max(at, now + missing / rate)
+        return at
+
+    def open_since(self, now: float) -> float:
+        """Give since when a request may go, of a gate that is open now."""
+        rate = self._pace.rate_per_second
+        token_since = now - max(0.0, self._tokens - 1.0) / rate if rate > 0 else 0.0
+        return max(self._closed_until, token_since)
+
+    @property
+    def is_probing(self) -> bool:
+        """Whether only one request at a time may go, to see if the destination is back."""
+        return self.state is not State.DELIVERING
+
+    def take(self, now: float) -> None:
+        """Count one request that goes now."""
+        if self._pace.rate_per_second > 0:
+            self._refill(now)
+            self._tokens -= 1.0
+
+    def _refill(self, now: float) -> None:
+        gained = (now - self._tokens_at) * self._pace.rate_per_second
+        self._tokens = min(float(self._pace.burst_count), self._tokens + gained)
+        self._tokens_at = now
+
+    def learn(self, now: float, outcomes: Sequence[Outcome]) -> RetryLater | Park | None:
+        """Learn from a request that ended; give the outcome that speaks against the destination.
+
+        An answer that accepts one notice, or finds fault with the notices alone, shows that the
+        destination is up.
+        """
+        self._count_up(now)
+        parked = next((o for o in outcomes if isinstance(o, Park)), None)
+        if parked is not None:
+            self._park(now, parked)
+            return parked
+        retried = next((o for o in outcomes if isinstance(o, RetryLater)), None)
+        if retried is None or any(isinstance(o, Delivered) for o in outcomes):
+            self._succeed(now)
+            return None
+        limited = retried.reason is Reason.RATE_LIMITED
+        if not limited:
+            self._fail(now, retried)
+        if self._pace.retry_after == "destination" and (
+            limited or retried.after_seconds is not None
+        ):
+            self._wait(now, retried.after_seconds)
+        return retried
+
+    def _succeed(self, now: float) -> None:
+        self._up_at = now
+        self._failures_count = self._limits_count = self._probes_count = 0
+        self._last_success = now
+        self._closed_until = min(self._closed_until, now)
+        self.state, self.reason = State.DELIVERING, ""
+
+    def _fail(self, now: float, failed: RetryLater) -> None:
+        """Count a failure; too many in a row, with no success for a while, open the circuit."""
+        self._failures_count += 1
+        silent = now - self._last_success >= CIRCUIT_SILENCE_SECONDS
+        if self.state is State.DELIVERING and not (
+            silent and self._failures_count >= CIRCUIT_FAILURES_COUNT
+        ):
+            return
+        self.state, self.reason = State.FAILING, f"{failed.reason.value}: {failed.said}"
+        self._up_at = None
+        self._probes_count += 1
+        wait = backoff_seconds(self._probes_count + 2, self._jitter, PROBE_MAX_SECONDS)
+        self._close(now + wait)
+
+    def _wait(self, now: float, after_seconds: float | None) -> None:
+        """Obey a Retry-After of the whole destination; at least a second, at most an hour."""
+        self._limits_count += 1
+        wait = after_seconds
+        if wait is None:
+            wait = backoff_seconds(self._limits_count, self._jitter, PROBE_MAX_SECONDS)
+        self._close(now + min(max(wait, BACKOFF_FIRST_SECONDS), RETRY_AFTER_MAX_SECONDS))
+
+    def _park(self, now: float, parked: Park) -> None:
+        self._up_at = None
+        self.state, self.reason = State.REFUSED, f"{parked.reason.value}: {parked.said}"
+        self._close(now + PARKED_PROBE_SECONDS)
+
+    def probe_now(self) -> None:
+        """Let a probe go at once: somebody may have put it right."""
+        self._closed_until = 0.0
+
+    def up_seconds(self, now: float) -> float:
+        """Give for how long the destination has been up, of all the time that we know of."""
+        self._count_up(now)
+        return self._up_seconds
+
+    def _count_up(self, now: float) -> None:
+        if self._up_at is not None:
+            self._up_seconds += now - self._up_at
+            self._up_at = now
+
+    def _close(self, until: float) -> None:
+        self._closed_until = max(self._closed_until, until)

@@ -1,0 +1,82 @@
+"""The outbox as a service: commits what was decided, releases it, drains it at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from twisted.application.service import Service
+from twisted.internet.defer import DeferredList
+from twisted.internet.defer import TimeoutError as DeferredTimeoutError
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from tutumwatch.outbox.deliverer import Deliverer
+from tutumwatch.outbox.store import Delivery, Restored, Store
+from tutumwatch.rules.decisions import Decisions
+
+
+class Outbox(Service):
+    """``outbox``: one store, and one deliverer for each notifier."""
+
+    name = "outbox"
+    _log = Logger()
+
+    def __init__(
+        self, store: Store, deliverers: Mapping[str, Deliverer], clock: IReactorTime
+    ) -> None:
+        """Make the service.
+
+        :param deliverers: by the notifier's name.
+        """
+        self._store = store
+        self.deliverers = deliverers
+        self._clock = clock
+
+    async def open(self) -> Restored:
+        """Open the store and send on what it still holds."""
+        restored = await self._store.open()
+        self.release(restored.heads)
+        return restored
+
+    async def commit(self, decisions: Decisions) -> Sequence[Delivery]:
+        """Keep what was decided; nothing of it may have an effect before this is done."""
+        return await self._store.commit(decisions)
+
+    def release(self, heads: Sequence[Delivery]) -> None:
+        """Let what was committed be sent."""
+        for head in heads:
+            self.deliverers[head.notifier].offer(head)
+        for notifier in {head.notifier for head in heads}:
+            self.deliverers[notifier].wake()
+
+    def owed_counts(self) -> Mapping[str, int]:
+        """Count what is owed, by notifier."""
+        return self._store.owed_counts()
+
+    def stuck_seconds(self) -> float:
+        """Give for how long something that could be sent was not."""
+        return max((d.stuck_seconds() for d in self.deliverers.values()), default=0.0)
+
+    async def drain(self, grace_seconds: float) -> None:
+        """Go on sending for as long as there is something to send, but not longer than this."""
+        deadline = self._clock.seconds() + grace_seconds
+        quiet = DeferredList([d.when_quiet(deadline) for d in self.deliverers.values()])
+        quiet.addTimeout(grace_seconds, self._clock)
+        try:
+            await quiet
+        except DeferredTimeoutError:
+            pass
+        for deliverer in self.deliverers.values():
+            deliverer.stop()
+            deliverer.cancel()
+
+    async def close(self) -> None:
+        """Close the store, and say what is left in it."""
+        left = {name: count for name, count in self.owed_counts().items() if count}
+        if left:
+            self._log.warn(
+                "stopped with {count} notices undelivered: {left}",
+                count=sum(left.values()),
+                left=", ".join(f"{name} {count}" for name, count in sorted(left.items())),
+            )
+        await self._store.close()

@@ -1,0 +1,1 @@
+"""Look-ups of single resources over the Tutum REST API."""

@@ -1,0 +1,63 @@
+"""Asks the Tutum REST API for single resources, on one host and with that host's credentials."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import attrs
+import msgspec
+
+from tutumwatch.events.inputs import Answer, Found, Missing, Unanswered
+from tutumwatch.events.resource_uri import parse_resource_uri
+from tutumwatch.http import HTTPCaller, NoResponse, Request, Response
+from tutumwatch.secret import Secret
+
+REFUSED = "is no resource_uri; nothing was sent"
+OK_STATUS = 200
+MISSING_STATUSES = frozenset({404, 410})
+
+
+@attrs.frozen
+class ResourceClient:
+    """One REST host.
+
+    :param base: scheme and host, as ``https://dashboard.tutum.co``.
+    :param headers: the credentials; sent to this host alone.
+    """
+
+    _web: HTTPCaller
+    _base: str
+    _headers: Mapping[str, Secret]
+
+    async def fetch(self, resource_uri: str, deadline_seconds: float) -> Response | NoResponse:
+        """GET a resource and give the answer as it is.
+
+        :raises ValueError: if this is no resource_uri; nothing is sent then.
+        """
+        if parse_resource_uri(resource_uri) is None:
+            message = f"{resource_uri[:100]!r} {REFUSED}"
+            raise ValueError(message)
+        headers = {name: value.reveal() for name, value in self._headers.items()}
+        request = Request(
+            "GET",
+            Secret(f"{self._base.rstrip('/')}{resource_uri.rstrip('/')}/"),
+            {"Accept": "application/json", **headers},
+        )
+        return await self._web.send(request, deadline_seconds)
+
+    async def get_resource(self, resource_uri: str, deadline_seconds: float) -> Answer:
+        """GET a resource: its object, that there is none, or why nobody knows."""
+        try:
+            answer = await self.fetch(resource_uri, deadline_seconds)
+        except ValueError as refusal:
+            return Unanswered(str(refusal))
+        if isinstance(answer, NoResponse):
+            return Unanswered(answer.sentence)
+        if answer.status in MISSING_STATUSES:
+            return Missing()
+        if answer.status != OK_STATUS:
+            return Unanswered(f"the REST API answered {answer.status}")
+        try:
+            return Found(msgspec.json.decode(answer.body, type=dict))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return Unanswered("the REST API answered something that is no JSON object")

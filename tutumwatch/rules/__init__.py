@@ -1,0 +1,1 @@
+"""What matters: rules turn Changes and time into notices and incidents."""

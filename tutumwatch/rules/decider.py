@@ -1,0 +1,195 @@
+"""The one decider: takes the inputs in order and says what each one comes to.
+
+Pure: no clock, no I/O. The same code runs live and over inputs that were kept.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from collections.abc import Sequence
+from typing import assert_never
+
+import attrs
+
+from tutumwatch.events.event import Rejected, decode_event, sample_of
+from tutumwatch.events.inputs import Input, Link, LinkType, Looked, Message, Tick
+from tutumwatch.inventory.inventory import Inventory
+from tutumwatch.inventory.resource import Change, ChangeKind
+from tutumwatch.rules.decisions import Decisions, Settled, WaitingRow
+from tutumwatch.rules.incidents import Incidents
+from tutumwatch.rules.matchers import Answer
+from tutumwatch.rules.messages import MessageRule
+from tutumwatch.rules.waiting import Waiting
+
+UUIDS_REMEMBERED_COUNT = 10_000
+CONNECTED = "Connected"
+
+
+@attrs.define
+class Decider:
+    """Decides one input after the other against the inventory as it is after that input.
+
+    :param run_id: makes the ids of events without a uuid unique across restarts.
+    :param knows_the_past: whether the store told what was open when we last ended. If not, the
+        first connect resolves what a process before us may have left open.
+    """
+
+    inventory: Inventory
+    incidents: Incidents
+    _messages: Sequence[MessageRule]
+    _run_id: str
+    knows_the_past: bool = False
+    waiting: Waiting = attrs.field(factory=Waiting)
+    counts: Counter[str] = attrs.field(factory=Counter)
+    last_rejected: Rejected | None = None
+    _uuids: OrderedDict[str, None] = attrs.field(factory=OrderedDict)
+    _greeted: set[str] = attrs.field(factory=set)
+    _by_name: dict[str, MessageRule] = attrs.field(init=False)
+    _by_type: dict[str, list[MessageRule]] = attrs.field(factory=dict)
+    _last_number: int = 0
+    _input_count: int = 0
+
+    def __attrs_post_init__(self) -> None:
+        self._by_name = {rule.name: rule for rule in self._messages}
+
+    def decide(self, item: Input) -> Decisions:
+        """Say what one input comes to; one that cannot be decided is rejected, and counted."""
+        self._input_count += 1
+        try:
+            decisions = self._decide(item)
+        except Exception as problem:  # noqa: BLE001 - one bad input must not stop the others
+            sample = sample_of(item.payload) if isinstance(item, Message) else repr(item)[:200]
+            self._reject(Rejected(f"{type(problem).__name__}: {problem}", sample))
+            decisions = Decisions()
+        decisions.inputs.append(item)
+        return decisions
+
+    def next_due(self) -> float | None:
+        """Give the earliest time at which a Tick would change something."""
+        times = (self.waiting.next_due(), self.incidents.next_due())
+        return min((t for t in times if t is not None), default=None)
+
+    def _decide(self, item: Input) -> Decisions:
+        match item:
+            case Message():
+                return self._decide_message(item)
+            case Link():
+                return self._decide_link(item)
+            case Looked():
+                return self._decide_looked(item)
+            case Tick():
+                return self._decide_tick(item)
+            case _:
+                assert_never(item)
+
+    def _decide_message(self, message: Message) -> Decisions:
+        self._last_number = message.number
+        event = decode_event(message.payload)
+        if isinstance(event, Rejected):
+            self._reject(event)
+            return Decisions()
+        if event.uuid and self._is_repeat(f"{message.stream}/{event.uuid}"):
+            self.counts["repeated"] += 1
+            return Decisions()
+        self.counts["events"] += 1
+        change_id = f"{message.stream}/{event.uuid or f'{self._run_id}-{message.number}'}"
+        change = self.inventory.apply_event(
+            event, change_id, message.stream, message.number, message.at
+        )
+        return self._speak(change)
+
+    def _is_repeat(self, uuid: str) -> bool:
+        if uuid in self._uuids:
+            return True
+        self._uuids[uuid] = None
+        if len(self._uuids) > UUIDS_REMEMBERED_COUNT:
+            self._uuids.popitem(last=False)
+        return False
+
+    def _reject(self, rejected: Rejected) -> None:
+        self.counts["rejected"] += 1
+        self.last_rejected = rejected
+
+    def _decide_link(self, link: Link) -> Decisions:
+        change = self.inventory.apply_link(link, self._own_id())
+        decisions = self._speak(change)
+        connected = link.type is LinkType.STREAM and link.state == CONNECTED
+        if connected and link.name not in self._greeted:
+            self._greeted.add(link.name)
+            if not self.knows_the_past:
+                decisions.owed += self.incidents.resolve_orphans(change)
+        return decisions
+
+    def _own_id(self) -> str:
+        return f"{self._run_id}-input-{self._input_count}"
+
+    def _speak(self, change: Change) -> Decisions:
+        """Judge messages and incidents for a change."""
+        decisions = Decisions()
+        for rule in self._rules_for(change.after.type):
+            verdict = rule.judge(change, self.inventory)
+            if verdict.answer is Answer.NO:
+                continue
+            if verdict.answer is Answer.YES:
+                decisions.owed += rule.write(change, self.inventory)
+                continue
+            row = rule.wait(change, verdict.needs, self._last_number, change.at)
+            self._wait_or_settle(row, decisions)
+        decisions.owed += self.incidents.judge(change)
+        return decisions
+
+    def _rules_for(self, type_: str) -> list[MessageRule]:
+        rules = self._by_type.get(type_)
+        if rules is None:
+            rules = [
+                r for r in self._messages if r.matcher.types is None or type_ in r.matcher.types
+            ]
+            if len(self._by_type) < 100:  # noqa: PLR2004 - a stream may invent types without end
+                self._by_type[type_] = rules
+        return rules
+
+    def _wait_or_settle(self, row: WaitingRow, decisions: Decisions) -> None:
+        decisions.owed.append(row)
+        if self.waiting.is_full:
+            uris = {need.resource_uri for need in row.needs}
+            decisions.owed.append(self._settle(attrs.evolve(row, failed=frozenset(uris))))
+            return
+        self.waiting.add(row)
+        decisions.needs |= row.needs
+
+    def _decide_looked(self, looked: Looked) -> Decisions:
+        decisions = Decisions()
+        change = self.inventory.apply_looked(looked, self._own_id())
+        for row in self.waiting.answer(looked):
+            self._go_on(row, decisions)
+        if change is not None and change.kind is not ChangeKind.SAME:
+            decisions.owed += self.incidents.judge(change)
+        return decisions
+
+    def _go_on(self, row: WaitingRow, decisions: Decisions) -> None:
+        """Judge a row again; what it learned may show that it needs to know more."""
+        verdict = self._rule(row).judge(row.change, self.inventory, row)
+        needs = frozenset(n for n in verdict.needs if n.resource_uri not in row.answered)
+        if needs and not row.failed:
+            self.waiting.add(attrs.evolve(row, needs=needs))
+            decisions.needs |= needs
+            return
+        decisions.owed.append(self._settle(row))
+
+    def _settle(self, row: WaitingRow) -> Settled:
+        """End a row's waiting: said if it matches, or if nobody could tell whether it does."""
+        self.waiting.remove(row)
+        rule = self._rule(row)
+        if rule.judge(row.change, self.inventory, row).answer is Answer.NO:
+            return Settled(row.id, ())
+        return Settled(row.id, tuple(rule.write(row.change, self.inventory, row)))
+
+    def _rule(self, row: WaitingRow) -> MessageRule:
+        return self._by_name[row.rule]
+
+    def _decide_tick(self, tick: Tick) -> Decisions:
+        decisions = Decisions()
+        for row in self.waiting.due(tick.at):
+            decisions.owed.append(self._settle(row))
+        decisions.owed += self.incidents.tick(tick.at)
+        return decisions

@@ -1,0 +1,72 @@
+"""What deciding some inputs came to: all that one commit has to keep."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import attrs
+
+from tutumwatch.events.inputs import Input
+from tutumwatch.inventory.resource import Change
+from tutumwatch.rules.notice import Notice
+
+
+@attrs.frozen
+class Need:
+    """A resource that must be looked up before something can be said.
+
+    ``fresh``: what is known already does not do; the answer must be asked for after the event.
+    """
+
+    stream: str
+    resource_uri: str
+    fresh: bool = False
+
+
+@attrs.frozen
+class WaitingRow:
+    """Something that may have to be said once its needs are looked up; it keeps its place.
+
+    It is settled when every need is answered, or at ``due`` as it then is. ``number``: that of
+    the last message when it came; a fresh answer must have been asked for since. ``answered``,
+    ``failed`` and ``missing``: the resource_uris whose look-up ended, those of them that gave no
+    answer, and those that the platform does not have.
+    """
+
+    id: str
+    rule: str
+    notifiers: tuple[str, ...]
+    key: str
+    change: Change
+    number: int
+    due: float
+    needs: frozenset[Need]
+    answered: frozenset[str] = frozenset()
+    failed: frozenset[str] = frozenset()
+    missing: frozenset[str] = frozenset()
+
+
+@attrs.frozen
+class Settled:
+    """The end of a waiting row: its notices, or none, which withdraws it."""
+
+    row_id: str
+    notices: tuple[Notice, ...]
+
+
+Owed: TypeAlias = Notice | WaitingRow | Settled
+
+
+@attrs.define
+class Decisions:
+    """What some inputs, decided in order, came to; ``owed`` is in the order of decision."""
+
+    inputs: list[Input] = attrs.field(factory=list)
+    owed: list[Owed] = attrs.field(factory=list)
+    needs: set[Need] = attrs.field(factory=set)
+
+    def add(self, other: Decisions) -> None:
+        """Append what one more input came to."""
+        self.inputs += other.inputs
+        self.owed += other.owed
+        self.needs |= other.needs

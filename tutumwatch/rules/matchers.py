@@ -1,0 +1,176 @@
+"""Matchers, compiled once: does a change match? YES, NO, or UNKNOWN until something is looked up.
+
+A table is an AND of its fields, a list of tables an OR. A field's patterns are a value or a list:
+one positive must match, and no ``!negative`` may. ``*`` and ``?`` are globs; states have no case.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from enum import Enum
+from typing import Any
+
+import attrs
+
+from tutumwatch.rules.decisions import Need
+from tutumwatch.rules.view import ABSENT, Unknown, Value, View
+from tutumwatch.rules.vocabulary import (
+    STATES,
+    TYPES,
+    Path,
+    explain_unknown,
+    field_of,
+    suggestion,
+)
+
+
+class Answer(Enum):
+    """The three answers of a matcher."""
+
+    YES = "yes"
+    NO = "no"
+    UNKNOWN = "unknown"
+
+
+@attrs.frozen
+class Verdict:
+    """A matcher's answer; an UNKNOWN says what must be looked up to know."""
+
+    answer: Answer
+    needs: frozenset[Need] = frozenset()
+
+
+YES = Verdict(Answer.YES)
+NO = Verdict(Answer.NO)
+
+
+@attrs.frozen
+class _FieldTest:
+    """Tests one field against its patterns."""
+
+    path: Path
+    positives: tuple[Callable[[object], bool], ...]
+    negatives: tuple[Callable[[object], bool], ...]
+
+    def judge(self, view: View) -> Verdict:
+        value: Value = view.value(self.path)
+        if isinstance(value, Unknown):
+            return Verdict(Answer.UNKNOWN, frozenset({value.need}))
+        values = [] if value is ABSENT else value if isinstance(value, list) else [value]
+        if self.positives and not any(p(v) for v in values for p in self.positives):
+            return NO
+        return NO if any(n(v) for v in values for n in self.negatives) else YES
+
+
+@attrs.frozen
+class Matcher:
+    """A compiled ``match``. ``types``: the only types that it can match; None where any may."""
+
+    _tables: tuple[tuple[_FieldTest, ...], ...]
+    types: frozenset[str] | None
+
+    def judge(self, view: View) -> Verdict:
+        """Match a change."""
+        needs: frozenset[Need] = frozenset()
+        for table in self._tables:
+            verdict = _judge_table(table, view)
+            if verdict.answer is Answer.YES:
+                return YES
+            needs |= verdict.needs
+        return Verdict(Answer.UNKNOWN, needs) if needs else NO
+
+
+def _judge_table(table: tuple[_FieldTest, ...], view: View) -> Verdict:
+    needs: frozenset[Need] = frozenset()
+    for test in table:
+        verdict = test.judge(view)
+        if verdict.answer is Answer.NO:
+            return NO
+        needs |= verdict.needs
+    return Verdict(Answer.UNKNOWN, needs) if needs else YES
+
+
+def compile_matcher(raw: object, mistake: Callable[[str, str], None]) -> Matcher:
+    """Compile a ``match`` or ``while`` as TOML gives it: a table, or a list of tables.
+
+    :param mistake: told of each mistake: the dotted path below the match, and what is wrong.
+    """
+    tables = raw if isinstance(raw, list) else [raw]
+    compiled: list[tuple[_FieldTest, ...]] = []
+    types: set[str] | None = set()
+    for table in tables:
+        if not isinstance(table, Mapping):
+            mistake("", f'expected a table such as {{ type = "service" }}, got {table!r}')
+            continue
+        flat = dict(_flatten(table))
+        compiled.append(tuple(t for p, v in flat.items() if (t := _compile(p, v, mistake))))
+        named = _named_types(flat.get(("type",)))
+        types = None if types is None or named is None else types | named
+    return Matcher(tuple(compiled), None if types is None else frozenset(types))
+
+
+def _flatten(table: Mapping[str, Any], above: Path = ()) -> Iterable[tuple[Path, Any]]:
+    """Make dotted keys, nested tables and quoted keys mean the same; a label is one key."""
+    for key, value in table.items():
+        path = (*above, *key.split("."))
+        if isinstance(value, Mapping):
+            yield from _flatten(value, path)
+            continue
+        if "labels" in path[:-1]:
+            label = path.index("labels") + 1
+            path = (*path[:label], ".".join(path[label:]))
+        yield path, value
+
+
+def _compile(path: Path, raw: object, mistake: Callable[[str, str], None]) -> _FieldTest | None:
+    where = ".".join(path)
+    if field_of(path) != path:
+        mistake(where, explain_unknown(path))
+        return None
+    positives, negatives = [], []
+    for pattern in raw if isinstance(raw, list) else [raw]:
+        if not isinstance(pattern, str | bool | int | float):
+            mistake(where, f"expected a text, a number, true or false, got {pattern!r}")
+            continue
+        negated = isinstance(pattern, str) and pattern.startswith("!")
+        word = pattern[1:] if negated and isinstance(pattern, str) else pattern
+        _check_word(path, word, where, mistake)
+        (negatives if negated else positives).append(_compile_pattern(path, word))
+    return _FieldTest(path, tuple(positives), tuple(negatives))
+
+
+def _check_word(path: Path, word: object, where: str, mistake: Callable[[str, str], None]) -> None:
+    """Find a state or type that nobody has; a near miss is a mistake, a far one may be new."""
+    known = {"state": STATES, "type": TYPES}.get(path[-1])
+    if known is None or not isinstance(word, str) or _is_glob(word):
+        return
+    if word.lower() in {k.lower() for k in known}:
+        return
+    near = suggestion(word.lower(), [k.lower() for k in known])
+    if near:
+        nearest = next(k for k in known if repr(k.lower()) in near)
+        mistake(where, f"{word!r} is no known {path[-1]} (did you mean {nearest!r}?)")
+
+
+def _is_glob(word: str) -> bool:
+    return "*" in word or "?" in word
+
+
+def _compile_pattern(path: Path, word: object) -> Callable[[object], bool]:
+    if not isinstance(word, str):
+        return lambda value: type(value) is type(word) and value == word
+    fold = str.lower if path[-1] == "state" else str
+    wanted = fold(word)
+    if _is_glob(wanted):
+        regex = re.escape(wanted).replace(r"\*", ".*").replace(r"\?", ".")
+        matches = re.compile(regex, re.DOTALL).fullmatch
+        return lambda value: matches(fold(str(value))) is not None
+    return lambda value: fold(str(value)) == wanted
+
+
+def _named_types(raw: object) -> set[str] | None:
+    """Give the types that a ``type`` pattern names, or None if it leaves others open."""
+    patterns = raw if isinstance(raw, list) else [raw]
+    words = {p for p in patterns if isinstance(p, str) and not p.startswith("!")}
+    return None if not words or any(_is_glob(word) for word in words) else words

@@ -1,0 +1,1 @@
+"""How we are: the health answer, and what the service manager is told."""

@@ -1,0 +1,39 @@
+"""``/healthz`` over plain twisted.web."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import attrs
+import msgspec
+from twisted.web.http import OK, SERVICE_UNAVAILABLE
+from twisted.web.iweb import IRequest
+from twisted.web.resource import Resource as WebResource
+
+from tutumwatch.status.health import Health
+
+
+class HealthPage(WebResource):
+    """``GET /healthz``: 200, or 503 if we are stuck; a JSON object says how everything is."""
+
+    isLeaf = True
+
+    def __init__(self, check: Callable[[], Health]) -> None:
+        """Serve what ``check`` says."""
+        super().__init__()
+        self._check = check
+
+    def render_GET(self, request: IRequest) -> bytes:
+        """Answer."""
+        health = self._check()
+        request.setResponseCode(OK if health.ok else SERVICE_UNAVAILABLE)
+        request.setHeader(b"content-type", b"application/json")
+        request.setHeader(b"cache-control", b"no-store")
+        return msgspec.json.format(msgspec.json.encode(attrs.asdict(health)), indent=2) + b"\n"
+
+
+def make_site_root(check: Callable[[], Health]) -> WebResource:
+    """Make the root of the status server."""
+    root = WebResource()
+    root.putChild(b"healthz", HealthPage(check))
+    return root

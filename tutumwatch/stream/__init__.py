@@ -1,0 +1,1 @@
+"""Bytes in: the WebSocket to the Tutum Stream, kept open."""

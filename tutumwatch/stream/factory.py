@@ -1,0 +1,114 @@
+"""Keeps one connection to a stream: an Autobahn factory that reconnects, at a delay of our own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Protocol as TypingProtocol
+from typing import cast
+
+from autobahn.twisted.websocket import WebSocketClientFactory
+from twisted.internet.interfaces import IAddress, IReactorTime
+from twisted.internet.protocol import ReconnectingClientFactory
+from twisted.python.failure import Failure
+
+from tutumwatch.stream.connector import EndpointConnector
+from tutumwatch.stream.protocol import ConnectionListener, StreamProtocol
+from tutumwatch.stream.settings import StreamSettings
+
+BACKOFF_MAX_SECONDS = 60.0
+RETRY_AFTER_MAX_SECONDS = 900.0
+UNAUTHORIZED_SECONDS = 300.0
+MESSAGE_MAX_BYTES = 1024 * 1024
+
+
+class DialListener(ConnectionListener, TypingProtocol):
+    """Who is told of a connection, and of attempts that came to none."""
+
+    def failed(self, reason: Failure) -> None:
+        """No connection could be made."""
+
+    def will_retry(self, delay_seconds: float) -> None:
+        """The next attempt is after this delay."""
+
+
+class StreamFactory(WebSocketClientFactory, ReconnectingClientFactory):  # type: ignore[misc]  # Autobahn has no types
+    """Makes StreamProtocols. The delay doubles from 1 s to a minute with each attempt that fails.
+
+    It starts anew only when :meth:`prove` is called. ``asked_delay_seconds``, what the server
+    asked for, and ``is_refused`` lengthen the next delay; both are the caller's to set.
+    """
+
+    protocol = StreamProtocol
+    noisy = False
+    initialDelay = 1.0
+    # The base class only keeps the timer; how long it runs is decided in retry().
+    factor = 1.0
+    maxDelay = RETRY_AFTER_MAX_SECONDS
+    jitter = 0.0
+
+    def __init__(
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        settings: StreamSettings,
+        clock: IReactorTime,
+        jitter: Callable[[], float],
+        listener: DialListener,
+    ) -> None:
+        """Make a factory; ``jitter`` gives a factor of about 1."""
+        super().__init__(url, headers=dict(headers), reactor=clock, useragent="tutumwatch")
+        self.clock = clock
+        self.delay = self.initialDelay
+        self.asked_delay_seconds = 0.0
+        self.is_refused = False
+        self._jitter = jitter
+        self._listener = listener
+        self.setProtocolOptions(
+            maxMessagePayloadSize=MESSAGE_MAX_BYTES,
+            maxFramePayloadSize=MESSAGE_MAX_BYTES,
+            autoPingInterval=settings.ping_interval.seconds,
+            autoPingTimeout=settings.ping_timeout.seconds,
+            openHandshakeTimeout=settings.handshake_timeout.seconds,
+            closeHandshakeTimeout=5,
+            failByDrop=True,
+            tcpNoDelay=True,
+        )
+
+    def startedConnecting(self, connector: EndpointConnector) -> None:
+        """Record the connector, or stopTrying could not end the first attempt."""
+        self.connector = connector
+
+    def buildProtocol(self, addr: IAddress) -> StreamProtocol:
+        """Make the protocol of one connection; its end is told to us, then to the connector."""
+        protocol = cast("StreamProtocol", super().buildProtocol(addr))
+        protocol.listener = self._listener
+        return protocol
+
+    def clientConnectionFailed(self, connector: EndpointConnector, reason: Failure) -> None:
+        """Tell that no connection could be made, then try again later."""
+        self._listener.failed(reason)
+        ReconnectingClientFactory.clientConnectionFailed(self, connector, reason)
+
+    def retry(self, connector: EndpointConnector | None = None) -> None:
+        """Dial again after a delay of our own choosing."""
+        if not self.continueTrying:
+            return
+        # The exponent is bounded so that years of failures do not overflow.
+        doubled = self.initialDelay * 2.0 ** min(self.retries, 16)
+        delay = min(doubled, BACKOFF_MAX_SECONDS) * self._jitter()
+        delay = max(delay, min(self.asked_delay_seconds, RETRY_AFTER_MAX_SECONDS))
+        self.delay = max(delay, UNAUTHORIZED_SECONDS) if self.is_refused else delay
+        self._listener.will_retry(self.delay)
+        ReconnectingClientFactory.retry(self, connector)
+
+    def prove(self) -> None:
+        """Note that the connection is good: the next delay is the first one again."""
+        # resetDelay also takes back a stopTrying, and forgets a retry that is pending.
+        if self.continueTrying and self._callID is None:
+            self.resetDelay()
+
+    def retry_now(self) -> None:
+        """Do not wait for the delay that is running, if one is."""
+        call = self._callID
+        if self.continueTrying and call is not None and call.active():
+            call.reset(0)

@@ -1,0 +1,228 @@
+"""``twistd tutumwatch``: reads the configuration and constructs everything; nothing else does."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+from twisted.application.service import IService
+from twisted.internet.endpoints import HostnameEndpoint, serverFromString, wrapClientTLS
+from twisted.internet.interfaces import (
+    IReactorTime,
+    IStreamClientEndpoint,
+    IStreamServerEndpoint,
+)
+from twisted.internet.ssl import optionsForClientTLS
+from twisted.logger import Logger
+from twisted.python import usage
+
+from tutumwatch.config.environment import Environment
+from tutumwatch.config.load import Configuration, StreamPlan, load_configuration
+from tutumwatch.config.mistakes import ConfigurationError
+from tutumwatch.http import Web, load_trust_root
+from tutumwatch.inventory.inventory import Inventory
+from tutumwatch.inventory.resource import Key
+from tutumwatch.notifiers.service import NotifierService
+from tutumwatch.outbox.deliverer import Deliverer
+from tutumwatch.outbox.memory import MemoryStore
+from tutumwatch.outbox.outbox import Outbox
+from tutumwatch.resources.client import ResourceClient
+from tutumwatch.resources.lookups import LookUps
+from tutumwatch.rules.decider import Decider
+from tutumwatch.rules.incidents import Incidents
+from tutumwatch.status.health import HealthCheck
+from tutumwatch.status.sdnotify import ServiceManager
+from tutumwatch.status.service import StatusService
+from tutumwatch.status.settings import DEFAULT_LISTEN, OFF
+from tutumwatch.stream.factory import DialListener, StreamFactory
+from tutumwatch.stream.service import StreamService
+from tutumwatch.watch import Pipeline, Watch
+
+CONNECT_TIMEOUT_SECONDS = 10.0
+
+_log = Logger()
+
+
+class Options(usage.Options):
+    """The options of ``twistd tutumwatch`` and of ``tutumwatch run``."""
+
+    optParameters = [
+        ["config", "c", None, "The configuration file; without it only the environment counts."],
+    ]
+    longdesc = (
+        "Watch a Tutum Stream and tell Slack, PagerDuty and the console. Without --config, set "
+        "TUTUM_USERNAME and TUTUM_TOKEN (or TUTUM_AUTH), and SLACK_URL and PAGERDUTY_KEY as wanted."
+    )
+
+    def postOptions(self) -> None:
+        """Read and check the configuration, so that a mistake ends us before anything starts.
+
+        :raises UsageError: with every mistake.
+        """
+        environment = Environment(os.environ, Path.home())
+        try:
+            self["configuration"] = load_configuration(self["config"], environment)
+        except ConfigurationError as error:
+            raise usage.UsageError(str(error)) from None
+
+
+def makeService(options: Options) -> IService:
+    """Make the service that twistd runs."""
+    from twisted.internet import reactor
+
+    return make_watch(
+        options["configuration"],
+        cast("IReactorTime", reactor),
+        time.time,
+        random.Random(),
+        ServiceManager.from_environment(os.environ),
+    )
+
+
+def make_watch(
+    configuration: Configuration,
+    reactor: IReactorTime,
+    utc_now: Callable[[], float],
+    dice: random.Random,
+    manager: ServiceManager,
+) -> Watch:
+    """Construct everything that a configuration asks for.
+
+    :param reactor: a whole reactor; here it counts as a clock and is handed to endpoints.
+    :param dice: for jitter, and the id of this run.
+    """
+    # The watch's time: set by the wall clock once, then monotonic (see events/inputs.py).
+    offset = utc_now() - reactor.seconds()
+
+    def now() -> float:
+        return offset + reactor.seconds()
+
+    def jitter() -> float:
+        return dice.uniform(0.8, 1.2)
+
+    webs = _Webs(reactor, utc_now)
+    needed: list[Callable[[Key], bool]] = []
+    inventory = Inventory(lambda key: any(is_needed(key) for is_needed in needed))
+    drops_orphans = frozenset(p.name for p in configuration.notifiers if p.kind.drops_orphans)
+    rules = {rule.name: rule for rule in configuration.incidents if rule.texts}
+    incidents = Incidents(rules, inventory, drops_orphans)
+    needed.append(incidents.is_needed)
+    messages = [rule for rule in configuration.messages if rule.texts]
+    decider = Decider(inventory, incidents, messages, uuid.UUID(int=dice.getrandbits(128)).hex[:12])
+
+    store = MemoryStore()
+    services = [
+        NotifierService(plan.name, plan.notifier, webs.get(plan.ca_file))
+        for plan in configuration.notifiers
+    ]
+    deliverers: dict[str, Deliverer] = {}
+    outbox = Outbox(store, deliverers, reactor)
+    pipeline = Pipeline(decider, outbox, reactor, now)
+    for plan, service in zip(configuration.notifiers, services, strict=True):
+        deliverers[plan.name] = Deliverer(
+            plan.name, service.deliver, store, plan.pace, reactor, jitter, pipeline.report_notifier
+        )
+    streams = [_stream(plan, reactor, now, jitter, pipeline) for plan in configuration.streams]
+    clients = {
+        plan.name: ResourceClient(
+            webs.get(plan.settings.ca_file), plan.rest, plan.credentials.headers()
+        )
+        for plan in configuration.streams
+    }
+    look_ups = LookUps(clients, pipeline.submit, pipeline.last_number, now, reactor)
+    pipeline.connect(streams, look_ups)
+    check = HealthCheck(pipeline, decider, outbox, streams, lambda: len(inventory))
+    status = StatusService(check.check, _listen(configuration, reactor), manager, reactor)
+
+    async def close() -> None:
+        look_ups.stop()
+        await webs.close()
+
+    _say_what_is_on(configuration)
+    return Watch(
+        pipeline, outbox, streams, [status, *services], reactor, status.say_stopping, close
+    )
+
+
+def _stream(
+    plan: StreamPlan,
+    reactor: IReactorTime,
+    now: Callable[[], float],
+    jitter: Callable[[], float],
+    pipeline: Pipeline,
+) -> StreamService:
+    settings, credentials = plan.settings, plan.credentials
+    as_header = settings.credentials == "header"
+    headers = {n: v.reveal() for n, v in credentials.headers().items()} if as_header else {}
+    url = plan.url if as_header else f"{plan.url}?{credentials.query().reveal()}"
+
+    def make_factory(listener: DialListener) -> StreamFactory:
+        return StreamFactory(url, headers, settings, reactor, jitter, listener)
+
+    return StreamService(
+        plan.name,
+        _endpoint(plan, reactor),
+        make_factory,
+        reactor,
+        now,
+        pipeline.receive,
+        pipeline.submit,
+        settings.ping_interval.seconds + settings.ping_timeout.seconds,
+    )
+
+
+def _endpoint(plan: StreamPlan, reactor: Any) -> IStreamClientEndpoint:  # noqa: ANN401 - a whole reactor
+    parts = urlsplit(plan.url)
+    host = cast("str", parts.hostname)
+    tls = parts.scheme == "wss"
+    plain = HostnameEndpoint(
+        reactor, host, parts.port or (443 if tls else 80), timeout=CONNECT_TIMEOUT_SECONDS
+    )
+    if not tls:
+        return plain
+    ca_file = plan.settings.ca_file
+    root = load_trust_root(ca_file) if ca_file is not None else None
+    endpoint: IStreamClientEndpoint = wrapClientTLS(optionsForClientTLS(host, root), plain)
+    return endpoint
+
+
+def _listen(configuration: Configuration, reactor: Any) -> IStreamServerEndpoint | None:  # noqa: ANN401 - a whole reactor
+    listen = configuration.status.listen or DEFAULT_LISTEN
+    return None if listen == OFF else serverFromString(reactor, listen)
+
+
+class _Webs:
+    """One HTTP client, with one pool of connections, for each set of trusted roots."""
+
+    def __init__(self, reactor: IReactorTime, utc_now: Callable[[], float]) -> None:
+        self._reactor = reactor
+        self._utc_now = utc_now
+        self._webs: dict[str | None, Web] = {}
+
+    def get(self, ca_file: str | None) -> Web:
+        if ca_file not in self._webs:
+            root = load_trust_root(ca_file) if ca_file is not None else None
+            self._webs[ca_file] = Web.over_sockets(self._reactor, self._utc_now, root)
+        return self._webs[ca_file]
+
+    async def close(self) -> None:
+        for web in self._webs.values():
+            await web.close()
+
+
+def _say_what_is_on(configuration: Configuration) -> None:
+    on = ", ".join(plan.name for plan in configuration.notifiers) or "none"
+    off = "".join(f"; off: {name} ({why})" for name, why in configuration.off.items())
+    hosts: Sequence[str] = [f"{p.name} at {urlsplit(p.url).netloc}" for p in configuration.streams]
+    _log.info(
+        "watching stream {streams}; notifiers on: {on}{off}",
+        streams=", ".join(hosts),
+        on=on,
+        off=off,
+    )

@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
-from typing import Protocol, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, cast
 
 import attrs
 from OpenSSL import SSL
@@ -21,15 +22,24 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.defer import TimeoutError as DeferredTimeoutError
 from twisted.internet.error import ConnectError, DNSLookupError
 from twisted.internet.error import TimeoutError as ConnectTimeoutError
-from twisted.internet.interfaces import IReactorTime, ITransport
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import Protocol as TwistedProtocol
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
-from twisted.web.client import Agent, BrowserLikePolicyForHTTPS, HTTPConnectionPool, ResponseDone
+from twisted.web.client import (
+    Agent,
+    BrowserLikePolicyForHTTPS,
+    HTTPConnectionPool,
+    ResponseDone,
+    _HTTP11ClientFactory,
+)
 from twisted.web.http_headers import Headers
-from twisted.web.iweb import IPolicyForHTTPS, IResponse
+from twisted.web.iweb import IResponse
 
 from tutumwatch.secret import Secret
+
+if TYPE_CHECKING:
+    from twisted.internet._sslverify import IOpenSSLTrustRoot
 
 BODY_MAX_BYTES = 4 * 1024 * 1024
 CONNECT_TIMEOUT_SECONDS = 5.0
@@ -102,9 +112,8 @@ class _BodyCollector(TwistedProtocol):
         self.done: Deferred[bytes] = Deferred(lambda _: self._drop())
 
     def _drop(self) -> None:
-        transport = cast("ITransport | None", self.transport)
-        if transport is not None:
-            transport.loseConnection()
+        if self.transport is not None:
+            self.transport.loseConnection()
 
     def dataReceived(self, data: bytes) -> None:
         self._pieces.append(data)
@@ -121,6 +130,12 @@ class _BodyCollector(TwistedProtocol):
             self.done.callback(b"".join(self._pieces))
         else:
             self.done.errback(reason)
+
+
+class _QuietConnectionFactory(_HTTP11ClientFactory):
+    """Makes connections without a log line for each."""
+
+    noisy = False
 
 
 class _BodyTooLargeError(Exception):
@@ -146,7 +161,7 @@ class Web:
         cls,
         reactor: IReactorTime,
         utc_now: Callable[[], float],
-        trust_root: object | None = None,
+        trust_root: IOpenSSLTrustRoot | None = None,
     ) -> Web:
         """Make calls over real sockets.
 
@@ -154,9 +169,9 @@ class Web:
         """
         pool = HTTPConnectionPool(reactor)
         pool.maxPersistentPerHost = CONNECTIONS_PER_HOST_COUNT
-        pool.cachedConnectionTimeout = IDLE_CONNECTION_SECONDS
-        # mypy-zope does not see that the class implements the interface in Twisted's own stubs.
-        policy = cast("IPolicyForHTTPS", BrowserLikePolicyForHTTPS(trust_root))  # type: ignore[arg-type]  # None means the default
+        pool.cachedConnectionTimeout = IDLE_CONNECTION_SECONDS  # type: ignore[assignment]  # any number of seconds does
+        pool._factory = _QuietConnectionFactory  # noqa: SLF001 - the only way to keep it from logging each connection
+        policy = BrowserLikePolicyForHTTPS(trust_root)
         agent = Agent(reactor, policy, connectTimeout=CONNECT_TIMEOUT_SECONDS, pool=pool)
         return cls(cast("_Requester", HTTPClient(agent)), reactor, utc_now, pool)
 
@@ -207,14 +222,13 @@ def parse_retry_after(text: str, utc_now: float) -> float | None:
     return max(0.0, seconds)
 
 
-def load_trust_root(path: str) -> object:
+def load_trust_root(path: str) -> IOpenSSLTrustRoot:
     """Read the certificates of a private CA; they replace the system's.
 
     :raises ValueError: naming the file, if it cannot be read or holds no certificate.
     """
     try:
-        with open(path, "rb") as pem:
-            blocks = _PEM_CERTIFICATE.findall(pem.read())
+        blocks = _PEM_CERTIFICATE.findall(Path(path).read_bytes())
         certificates = [ssl.Certificate.loadPEM(block) for block in blocks]
     except (OSError, SSL.Error, ValueError) as problem:
         message = f"cannot read certificates from {path!r}: {problem}"
@@ -222,7 +236,8 @@ def load_trust_root(path: str) -> object:
     if not certificates:
         message = f"{path!r} holds no PEM certificate"
         raise ValueError(message)
-    return ssl.trustRootFromCertificates(certificates)
+    root: IOpenSSLTrustRoot = ssl.trustRootFromCertificates(certificates)
+    return root
 
 
 def explain_failure(failure: Failure, deadline_seconds: float) -> NoResponse:
@@ -239,8 +254,9 @@ def explain_failure(failure: Failure, deadline_seconds: float) -> NoResponse:
     return NoResponse(timed_out=timed_out, sentence=explain_error(cause), surely_unsent=unsent)
 
 
-def innermost_error(error: BaseException) -> BaseException:
+def innermost_error(error: BaseException | None) -> BaseException:
     """Follow ``.reasons`` to what really happened: Twisted wraps it up to three times."""
+    error = error or Exception("no reason is known")
     reasons = getattr(error, "reasons", None)
     while reasons:
         causes = [reason.value for reason in reasons]

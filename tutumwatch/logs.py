@@ -1,4 +1,4 @@
-"""How the log is written: lines for people, or JSON for machines; libraries' chatter is left out."""
+"""How the log is written: lines for people, or JSON for machines; no chatter of libraries."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 from urllib.parse import urlsplit
 
 from twisted.application.service import IService
@@ -25,9 +25,9 @@ from twisted.python import usage
 from tutumwatch.config.environment import Environment
 from tutumwatch.config.load import Configuration, StreamPlan, load_configuration
 from tutumwatch.config.mistakes import ConfigurationError
+from tutumwatch.config.status import DEFAULT_LISTEN, OFF
 from tutumwatch.http import Web, load_trust_root
 from tutumwatch.inventory.inventory import Inventory
-from tutumwatch.inventory.resource import Key
 from tutumwatch.notifiers.service import NotifierService
 from tutumwatch.outbox.deliverer import Deliverer
 from tutumwatch.outbox.memory import MemoryStore
@@ -39,7 +39,6 @@ from tutumwatch.rules.incidents import Incidents
 from tutumwatch.status.health import HealthCheck
 from tutumwatch.status.sdnotify import ServiceManager
 from tutumwatch.status.service import StatusService
-from tutumwatch.status.settings import DEFAULT_LISTEN, OFF
 from tutumwatch.stream.factory import DialListener, StreamFactory
 from tutumwatch.stream.service import StreamService
 from tutumwatch.watch import Pipeline, Watch
@@ -52,7 +51,7 @@ _log = Logger()
 class Options(usage.Options):
     """The options of ``twistd tutumwatch`` and of ``tutumwatch run``."""
 
-    optParameters = [
+    optParameters: ClassVar = [
         ["config", "c", None, "The configuration file; without it only the environment counts."],
     ]
     longdesc = (
@@ -80,7 +79,7 @@ def makeService(options: Options) -> IService:
         options["configuration"],
         cast("IReactorTime", reactor),
         time.time,
-        random.Random(),
+        random.Random(),  # noqa: S311 - for jitter and a run's id, not for secrets
         ServiceManager.from_environment(os.environ),
     )
 
@@ -107,47 +106,54 @@ def make_watch(
         return dice.uniform(0.8, 1.2)
 
     webs = _Webs(reactor, utc_now)
-    needed: list[Callable[[Key], bool]] = []
-    inventory = Inventory(lambda key: any(is_needed(key) for is_needed in needed))
-    drops_orphans = frozenset(p.name for p in configuration.notifiers if p.kind.drops_orphans)
-    rules = {rule.name: rule for rule in configuration.incidents if rule.texts}
-    incidents = Incidents(rules, inventory, drops_orphans)
-    needed.append(incidents.is_needed)
-    messages = [rule for rule in configuration.messages if rule.texts]
-    decider = Decider(inventory, incidents, messages, uuid.UUID(int=dice.getrandbits(128)).hex[:12])
-
+    decider = _make_decider(configuration, uuid.UUID(int=dice.getrandbits(128)).hex[:12])
     store = MemoryStore()
-    services = [
-        NotifierService(plan.name, plan.notifier, webs.get(plan.ca_file))
-        for plan in configuration.notifiers
-    ]
     deliverers: dict[str, Deliverer] = {}
     outbox = Outbox(store, deliverers, reactor)
     pipeline = Pipeline(decider, outbox, reactor, now)
-    for plan, service in zip(configuration.notifiers, services, strict=True):
-        deliverers[plan.name] = Deliverer(
-            plan.name, service.deliver, store, plan.pace, reactor, jitter, pipeline.report_notifier
+    services = []
+    for notifier in configuration.notifiers:
+        service = NotifierService(notifier.name, notifier.notifier, webs.get(notifier.ca_file))
+        services.append(service)
+        deliverers[notifier.name] = Deliverer(
+            notifier.name,
+            service.deliver,
+            store,
+            notifier.pace,
+            reactor,
+            jitter,
+            pipeline.report_notifier,
         )
     streams = [_stream(plan, reactor, now, jitter, pipeline) for plan in configuration.streams]
-    clients = {
-        plan.name: ResourceClient(
-            webs.get(plan.settings.ca_file), plan.rest, plan.credentials.headers()
-        )
-        for plan in configuration.streams
-    }
+    clients = {plan.name: _rest_client(plan, webs) for plan in configuration.streams}
     look_ups = LookUps(clients, pipeline.submit, pipeline.last_number, now, reactor)
     pipeline.connect(streams, look_ups)
-    check = HealthCheck(pipeline, decider, outbox, streams, lambda: len(inventory))
-    status = StatusService(check.check, _listen(configuration, reactor), manager, reactor)
+    health = HealthCheck(decider, outbox, streams, lambda: pipeline.store_problem)
+    status = StatusService(health.check, _listen(configuration, reactor), manager, reactor)
 
     async def close() -> None:
         look_ups.stop()
         await webs.close()
 
     _say_what_is_on(configuration)
-    return Watch(
-        pipeline, outbox, streams, [status, *services], reactor, status.say_stopping, close
-    )
+    others = [status, *services]
+    return Watch(pipeline, outbox, streams, others, reactor, status.say_stopping, close)
+
+
+def _make_decider(configuration: Configuration, run_id: str) -> Decider:
+    """Make the decider; rules whose notifiers are all off are left out."""
+    drops_orphans = frozenset(p.name for p in configuration.notifiers if p.kind.drops_orphans)
+    rules = {rule.name: rule for rule in configuration.incidents if rule.texts}
+    # The inventory keeps what the incidents need, and the incidents read the inventory.
+    inventory = Inventory(lambda key: incidents.is_needed(key))
+    incidents = Incidents(rules, inventory, drops_orphans)
+    messages = [rule for rule in configuration.messages if rule.texts]
+    return Decider(inventory, incidents, messages, run_id)
+
+
+def _rest_client(plan: StreamPlan, webs: _Webs) -> ResourceClient:
+    web = webs.get(plan.settings.ca_file)
+    return ResourceClient(web, plan.rest, plan.credentials.headers())
 
 
 def _stream(

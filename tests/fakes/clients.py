@@ -66,7 +66,7 @@ class RecordingStream(WebSocketClientProtocol):
         self.is_up = True
         self._conditions.changed()
 
-    def onMessage(self, payload: bytes, isBinary: bool) -> None:  # noqa: FBT001, N803 - Autobahn's
+    def onMessage(self, payload: bytes, isBinary: bool) -> None:  # noqa: FBT001 - Autobahn's
         """Keep a message."""
         self.messages.append(payload)
         self._conditions.changed()

@@ -84,6 +84,7 @@ class WebhookTests(SlackTestCase):
             ({"text": "x", "blocks": [section]}, "invalid_blocks"),
             ({"text": "x", "blocks": [header]}, "invalid_blocks"),
             ({"text": "x", "blocks": [{"type": "divider"}] * 51}, "invalid_blocks"),
+            ({"text": "x", "blocks": ["divider"]}, "invalid_blocks"),
             ({"text": "x", "attachments": [{}] * 101}, "too_many_attachments"),
         ]
         for message, token in bad:
@@ -91,6 +92,8 @@ class WebhookTests(SlackTestCase):
         response = await self.client.post(self.fake.url, data=b"{")
         self.assertEqual((response.code, await response.text()), (400, "invalid_payload"))
         self.assertEqual(response.headers.getRawHeaders("content-type"), ["text/html"])
+        response = await self.client.get(self.fake.url)
+        self.assertEqual((response.code, await response.text()), (400, "invalid_payload"))
         self.assertEqual(self.fake.texts, [])
 
     async def test_blocks_and_attachments_need_no_text(self) -> None:

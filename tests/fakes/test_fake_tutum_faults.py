@@ -88,6 +88,14 @@ class BehaviourTests(StreamTestCase):
         await client.when(lambda stream: stream.messages == [AUTH_MESSAGE, b"event"])
         self.assertEqual(client.pongs, [])
 
+    async def test_no_auth_leaves_the_message_out_once(self) -> None:
+        """The stream is open and its first message is an event."""
+        self.fake.next_handshakes(tutum_stream.no_auth())
+        client = await open_stream(self, self.fake.stream_url)
+        await self.fake.when(lambda fake: fake.connection_count == 1)
+        self.fake.send(b"event")
+        await client.when(lambda stream: stream.messages == [b"event"])
+
     async def test_accept_then_close(self) -> None:
         """Auth, then the close with its code."""
         self.fake.next_handshakes(tutum_stream.accept_then_close(1012, "restart"))

@@ -165,7 +165,7 @@ class StreamConnection(WebSocketServerProtocol):
         if not (self.is_up and self.behaviour.is_deaf):
             super().dataReceived(data)
 
-    def onMessage(self, payload: bytes, isBinary: bool) -> None:  # noqa: FBT001, N803 - Autobahn's
+    def onMessage(self, payload: bytes, isBinary: bool) -> None:  # noqa: FBT001 - Autobahn's
         """Note a message from the client."""
         self.owner.told(payload)
 

@@ -49,7 +49,7 @@ def check(config: str | None) -> None:
     click.echo(
         f"{configuration.source}: no mistakes; "
         f"{len(configuration.streams)} streams, {len(configuration.notifiers)} notifiers on, "
-        f"{len(configuration.messages)} message rules, {len(configuration.incidents)} incident rules"
+        f"{len(configuration.messages)} message and {len(configuration.incidents)} incident rules"
     )
     for name, why in configuration.off.items():
         click.echo(f"notifier {name} is off: {why}")

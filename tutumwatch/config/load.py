@@ -12,6 +12,7 @@ import attrs
 
 from tutumwatch.config.environment import Environment, UnsetError
 from tutumwatch.config.mistakes import ConfigurationError, Mistakes, Place, scan_lines
+from tutumwatch.config.status import StatusSettings
 from tutumwatch.config.tables import read_table
 from tutumwatch.http import load_trust_root
 from tutumwatch.notifiers.contract import Notifier, NotifierKind, NotifierSettings, Pace, Sender
@@ -22,7 +23,6 @@ from tutumwatch.rules.messages import MessageRule, MessageSettings, compile_mess
 from tutumwatch.rules.notice import Destination
 from tutumwatch.rules.vocabulary import suggestion
 from tutumwatch.settings import Settings
-from tutumwatch.status.settings import StatusSettings
 from tutumwatch.stream.credentials import Credentials
 from tutumwatch.stream.settings import StreamSettings
 from tutumwatch.stream.urls import require_stream_url

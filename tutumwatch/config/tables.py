@@ -1,4 +1,4 @@
-"""Reads one table of a configuration into its settings, key by key, so that no mistake hides another."""
+"""Reads a table of a configuration key by key, so that no mistake hides another."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ through one.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import attrs
 import msgspec
@@ -33,6 +33,7 @@ class Notifier(Protocol):
         """Read the answer: one outcome for each notice of the batch, in its order."""
 
 
+@runtime_checkable
 class Sender(Protocol):
     """A destination that is not reached over HTTP."""
 
@@ -87,7 +88,7 @@ class Pace:
         if settings.rate is not None and settings.rate < 0:
             message = "rate: must be 0 (no limit) or more"
             raise ValueError(message)
-        given = {
+        given: dict[str, Any] = {
             "batch_count": settings.batch,
             "rate_per_second": settings.rate,
             "burst_count": settings.burst,

@@ -115,7 +115,7 @@ class PagerDuty:
 
 
 class _Answer(msgspec.Struct):
-    """``{"status": "invalid event", "message": "...", "errors": ["Length of 'routing_key' ..."]}``."""
+    """``{"status": "invalid event", "errors": ["Length of 'routing_key' is incorrect ..."]}``."""
 
     errors: list[str] = msgspec.field(default_factory=list)
 

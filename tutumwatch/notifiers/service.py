@@ -40,13 +40,22 @@ class NotifierService(Service):
 
         :param memory: what earlier deliveries asked to remember, by the notice's key.
         """
-        sent = Deferred.fromCoroutine(self._deliver(batch, memory or {}))
-        return sent.addErrback(lambda failure: self._bug(failure.value, batch))
+        return Deferred.fromCoroutine(self._deliver_or_say(batch, memory or {}))
+
+    async def _deliver_or_say(
+        self, batch: Sequence[Notice], memory: Mapping[str, str]
+    ) -> Sequence[Outcome]:
+        try:
+            return await self._deliver(batch, memory)
+        except CancelledError:
+            return [RetryLater(Reason.TIMEOUT, "cancelled: we are stopping")] * len(batch)
+        except Exception as error:  # noqa: BLE001 - these notices become dead letters for a person to see
+            return self._bug(error, batch)
 
     async def _deliver(
         self, batch: Sequence[Notice], memory: Mapping[str, str]
     ) -> Sequence[Outcome]:
-        if not hasattr(self._notifier, "render"):
+        if isinstance(self._notifier, Sender):
             return await self._notifier.send(batch)
         request = self._notifier.render(batch, memory)
         answer = await self._web.send(request, DEADLINE_SECONDS)
@@ -56,10 +65,7 @@ class NotifierService(Service):
             return [lost] * len(batch)
         return self._notifier.judge(batch, answer)
 
-    def _bug(self, error: BaseException, batch: Sequence[Notice]) -> Sequence[Outcome]:
-        """A notifier raised: that notice is a dead letter for a person to see, not a loop."""
-        if isinstance(error, CancelledError):
-            return [RetryLater(Reason.TIMEOUT, "cancelled: we are stopping")] * len(batch)
+    def _bug(self, error: Exception, batch: Sequence[Notice]) -> Sequence[Outcome]:
         # Without its traceback's values: a request under way holds the credential.
         name = type(error).__name__
         self._log.error(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Protocol, assert_never
+from typing import Protocol
 
 import attrs
 from twisted.internet.defer import Deferred
@@ -13,7 +13,13 @@ from twisted.logger import Logger
 
 from tutumwatch.notifiers.contract import Pace
 from tutumwatch.notifiers.outcomes import Delivered, GiveUp, Outcome, Park, RetryLater, Smaller
-from tutumwatch.outbox.gate import BACKOFF_FIRST_SECONDS, Gate, State, backoff_seconds
+from tutumwatch.outbox.gate import (
+    BACKOFF_FIRST_SECONDS,
+    RETRY_AFTER_MAX_SECONDS,
+    Gate,
+    State,
+    backoff_seconds,
+)
 from tutumwatch.outbox.heads import Heads
 from tutumwatch.outbox.store import Delivery, Store
 from tutumwatch.rules.notice import Notice
@@ -27,7 +33,8 @@ class Deliver(Protocol):
 
     def __call__(
         self, batch: Sequence[Notice], memory: Mapping[str, str]
-    ) -> Awaitable[Sequence[Outcome]]: ...
+    ) -> Awaitable[Sequence[Outcome]]:
+        """Send some notices: one outcome for each, in their order."""
 
 
 @attrs.define(eq=False)
@@ -215,23 +222,20 @@ class Deliverer:
             if isinstance(outcome, Delivered | GiveUp):
                 self._first_up.pop(row_id, None)
         for head in heads:
-            outcome = settled.get(head.row_id)
-            due = now
-            match outcome:
-                case RetryLater():
-                    wait = outcome.after_seconds
-                    if wait is None:
-                        wait = backoff_seconds(head.attempts, self._jitter)
-                    due = now + max(wait, BACKOFF_FIRST_SECONDS * self._jitter())
-                case Smaller():
-                    self._singly.add(head.row_id)
-                case None if not settled:
-                    due = now + BACKOFF_FIRST_SECONDS
-                case None | Delivered() | GiveUp() | Park():
-                    pass
-                case _:
-                    assert_never(outcome)
-            self._heads.add(head, now, due)
+            ended = settled.get(head.row_id)
+            wait = 0.0
+            if isinstance(ended, RetryLater):
+                wait = self._retry_seconds(head, ended)
+            elif isinstance(ended, Smaller):
+                self._singly.add(head.row_id)
+            elif not settled:  # the store or the notifier's service failed: a bug, so no haste
+                wait = BACKOFF_FIRST_SECONDS
+            self._heads.add(head, now, now + wait)
+
+    def _retry_seconds(self, head: Delivery, outcome: RetryLater) -> float:
+        if outcome.after_seconds is None:
+            return backoff_seconds(head.attempts, self._jitter)
+        return min(max(outcome.after_seconds, BACKOFF_FIRST_SECONDS), RETRY_AFTER_MAX_SECONDS)
 
     def stuck_seconds(self) -> float:
         """Give for how long something that could be sent has not been taken, or ended.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 
 from twisted.application.service import Service
@@ -62,10 +63,8 @@ class Outbox(Service):
         deadline = self._clock.seconds() + grace_seconds
         quiet = DeferredList([d.when_quiet(deadline) for d in self.deliverers.values()])
         quiet.addTimeout(grace_seconds, self._clock)
-        try:
+        with contextlib.suppress(DeferredTimeoutError):
             await quiet
-        except DeferredTimeoutError:
-            pass
         for deliverer in self.deliverers.values():
             deliverer.stop()
             deliverer.cancel()

@@ -22,6 +22,8 @@ from tutumwatch.rules.messages import MessageRule
 from tutumwatch.rules.waiting import Waiting
 
 UUIDS_REMEMBERED_COUNT = 10_000
+# A stream may invent types without end; rules are looked up afresh for those beyond this many.
+TYPES_MAX_COUNT = 100
 CONNECTED = "Connected"
 
 

@@ -116,8 +116,7 @@ class Incidents:
         """Judge the resource of a change under every rule that can match its type."""
         notices: list[Notice] = []
         for rule in self._rules.values():
-            types = rule.matcher.types
-            if types is None or change.after.type in types:
+            if rule.matcher.may_match(change.after.type):
                 notices += self._judge(rule, change)
         return notices
 
@@ -141,8 +140,7 @@ class Incidents:
         """
         notices: list[Notice] = []
         for rule in self._rules.values():
-            types = rule.matcher.types
-            if types is None or change.after.type not in types:
+            if not rule.matcher.may_match(change.after.type):
                 continue
             view = View(self._inventory, change)
             if rule.matcher.judge(view).answer is Answer.NO:

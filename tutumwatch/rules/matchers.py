@@ -70,6 +70,10 @@ class Matcher:
     _tables: tuple[tuple[_FieldTest, ...], ...]
     types: frozenset[str] | None
 
+    def may_match(self, type_: str) -> bool:
+        """Say whether a change of a resource of this type can match at all."""
+        return self.types is None or type_ in self.types
+
     def judge(self, view: View) -> Verdict:
         """Match a change."""
         needs: frozenset[Need] = frozenset()
@@ -128,7 +132,8 @@ def _compile(path: Path, raw: object, mistake: Callable[[str, str], None]) -> _F
     if field_of(path) != path:
         mistake(where, explain_unknown(path))
         return None
-    positives, negatives = [], []
+    positives: list[Callable[[object], bool]] = []
+    negatives: list[Callable[[object], bool]] = []
     for pattern in raw if isinstance(raw, list) else [raw]:
         if not isinstance(pattern, str | bool | int | float):
             mistake(where, f"expected a text, a number, true or false, got {pattern!r}")

@@ -21,25 +21,21 @@ UNKNOWN_TEXT = "(unknown)"
 
 # English verbs that the platform uses and that do not simply take -ed or -d.
 _IRREGULAR = {"run": "ran", "begin": "began", "build": "built", "undo": "undone", "": ""}
-_DOUBLING = frozenset({"stop", "drop", "plug", "tag", "log", "cancel", "swap", "ship", "scan"})
+_DOUBLING = frozenset({"stop", "drop", "plug", "unplug", "tag", "untag", "log", "swap", "ship"})
 
 
 def past(verb: str) -> str:
     """Put a verb in the past tense: create, created; stop, stopped; deploy, deployed."""
-    stem, word = (
-        verb[: -len(verb.rsplit(maxsplit=1)[-1])] if verb.split() else "",
-        (verb.split() or [""])[-1],
-    )
-    lower = word.lower()
+    lower = verb.lower()
     if lower in _IRREGULAR:
-        return stem + _IRREGULAR[lower]
+        return _IRREGULAR[lower]
     if lower.endswith("ed"):
         return verb
     if lower.endswith("e"):
         return f"{verb}d"
-    if lower in _DOUBLING or any(lower == prefix + d for prefix in ("re", "un") for d in _DOUBLING):
-        return f"{verb}led" if lower.endswith("l") else f"{verb}{lower[-1]}ed"
-    if lower.endswith("y") and lower[-2:-1] not in tuple("aeiou"):
+    if lower in _DOUBLING:
+        return f"{verb}{verb[-1]}ed"
+    if lower.endswith("y") and lower[-2:-1] not in set("aeiou"):
         return f"{verb[:-1]}ied"
     return f"{verb}ed"
 

@@ -88,6 +88,7 @@ class View:
         )
 
     def _field(self, resource: Resource, path: Path, *, settled: bool) -> Value:
+        value: Value
         match path:
             case ("type",):
                 return resource.type

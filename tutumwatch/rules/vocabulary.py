@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import TypeAlias
 
@@ -17,24 +18,22 @@ PARENT_TYPES = frozenset({"service", "stack", "node", "nodecluster"})
 PARENT_FIELDS = frozenset({"state", "name", "resource_uri", "uuid", *FIELDS})
 BEFORE_FIELDS = frozenset({"state", "name", "parents", *FIELDS})
 # Spelled exactly so by the platform; a rule may write them in any case.
-STATES = (
-    ("Not Running", "Starting", "Running", "Partly running", "Stopping", "Stopped", "Redeploying")
-    + ("Terminating", "Terminated", "Scaling", "Init", "Deploying", "Deployed", "Empty cluster")
-    + ("Partly deployed", "Unreachable", "Upgrading", "Pending", "In progress", "Canceling")
-    + ("Canceled", "Success", "Failed", "Connected", "Disconnected", "Unauthorized")
-    + ("Delivering", "Failing", "Refused")
+STATES = frozenset(
+    {"Not Running", "Starting", "Running", "Partly running", "Stopping", "Stopped", "Redeploying"}
+    | {"Terminating", "Terminated", "Scaling", "Init", "Deploying", "Deployed", "Empty cluster"}
+    | {"Partly deployed", "Unreachable", "Upgrading", "Pending", "In progress", "Canceling"}
+    | {"Canceled", "Success", "Failed", "Connected", "Disconnected", "Unauthorized"}
+    | {"Delivering", "Failing", "Refused"}
 )
-TYPES = ("stack", "service", "container", "node", "nodecluster", "action", "stream", "notifier") + (
-    "auth",
-    "error",
-    "user-notifications",
+TYPES = frozenset(
+    {"stack", "service", "container", "node", "nodecluster", "action", "stream", "notifier"}
+    | {"auth", "error", "user-notifications"}
 )
 
 
-def suggestion(word: str, known: object) -> str:
+def suggestion(word: str, known: Iterable[str]) -> str:
     """Give ``" (did you mean 'x'?)"``, or nothing where no known word is near."""
-    words = sorted(known) if isinstance(known, frozenset | set) else list(known)  # type: ignore[call-overload]  # any iterable of words
-    near = get_close_matches(word, words, n=1)
+    near = get_close_matches(word, sorted(known), n=1)
     return f" (did you mean {near[0]!r}?)" if near else ""
 
 

@@ -14,7 +14,6 @@ from tutumwatch import __version__
 from tutumwatch.outbox.outbox import Outbox
 from tutumwatch.rules.decider import Decider
 from tutumwatch.stream.service import StreamService
-from tutumwatch.watch import Pipeline
 
 UNTAKEN_MAX_SECONDS = 30.0
 
@@ -51,11 +50,10 @@ class Health:
 class HealthCheck:
     """Looks at every part; cheap, and without waiting for anything."""
 
-    _pipeline: Pipeline
     _decider: Decider
     _outbox: Outbox
     _streams: Sequence[StreamService]
-    _resource_count: Callable[[], int]
+    _store_problem: Callable[[], str]
 
     def check(self) -> Health:
         """Say how we are now."""
@@ -83,10 +81,10 @@ class HealthCheck:
                 | {"outcomes": dict(d.counts)}
                 for name, d in self._outbox.deliverers.items()
             },
-            store=self._pipeline.store_problem or "ok",
+            store=self._store_problem() or "ok",
             open_incidents=[
                 f"{rule}: {key}" for rule, key in self._decider.incidents.open_incidents()
             ],
-            counts={**self._decider.counts, "resources": self._resource_count()}
+            counts={**self._decider.counts, "resources": len(self._decider.inventory)}
             | {"waiting_for_look_up": len(self._decider.waiting)},
         )

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any, cast
 from typing import Protocol as TypingProtocol
-from typing import cast
 
 from autobahn.twisted.websocket import WebSocketClientFactory
-from twisted.internet.interfaces import IAddress, IReactorTime
+from twisted.internet.interfaces import IAddress, IConnector, IReactorTime
 from twisted.internet.protocol import ReconnectingClientFactory
 from twisted.python.failure import Failure
 
-from tutumwatch.stream.connector import EndpointConnector
 from tutumwatch.stream.protocol import ConnectionListener, StreamProtocol
 from tutumwatch.stream.settings import StreamSettings
 
@@ -31,7 +30,7 @@ class DialListener(ConnectionListener, TypingProtocol):
         """The next attempt is after this delay."""
 
 
-class StreamFactory(WebSocketClientFactory, ReconnectingClientFactory):  # type: ignore[misc]  # Autobahn has no types
+class StreamFactory(WebSocketClientFactory, ReconnectingClientFactory):
     """Makes StreamProtocols. The delay doubles from 1 s to a minute with each attempt that fails.
 
     It starts anew only when :meth:`prove` is called. ``asked_delay_seconds``, what the server
@@ -43,7 +42,7 @@ class StreamFactory(WebSocketClientFactory, ReconnectingClientFactory):  # type:
     initialDelay = 1.0
     # The base class only keeps the timer; how long it runs is decided in retry().
     factor = 1.0
-    maxDelay = RETRY_AFTER_MAX_SECONDS
+    maxDelay = int(RETRY_AFTER_MAX_SECONDS)
     jitter = 0.0
 
     def __init__(
@@ -57,7 +56,7 @@ class StreamFactory(WebSocketClientFactory, ReconnectingClientFactory):  # type:
     ) -> None:
         """Make a factory; ``jitter`` gives a factor of about 1."""
         super().__init__(url, headers=dict(headers), reactor=clock, useragent="tutumwatch")
-        self.clock = clock
+        self.clock = cast("Any", clock)
         self.delay = self.initialDelay
         self.asked_delay_seconds = 0.0
         self.is_refused = False
@@ -74,22 +73,22 @@ class StreamFactory(WebSocketClientFactory, ReconnectingClientFactory):  # type:
             tcpNoDelay=True,
         )
 
-    def startedConnecting(self, connector: EndpointConnector) -> None:
+    def startedConnecting(self, connector: IConnector) -> None:
         """Record the connector, or stopTrying could not end the first attempt."""
         self.connector = connector
 
-    def buildProtocol(self, addr: IAddress) -> StreamProtocol:
+    def buildProtocol(self, addr: IAddress | None) -> StreamProtocol:
         """Make the protocol of one connection; its end is told to us, then to the connector."""
         protocol = cast("StreamProtocol", super().buildProtocol(addr))
         protocol.listener = self._listener
         return protocol
 
-    def clientConnectionFailed(self, connector: EndpointConnector, reason: Failure) -> None:
+    def clientConnectionFailed(self, connector: IConnector, reason: Failure) -> None:
         """Tell that no connection could be made, then try again later."""
         self._listener.failed(reason)
         ReconnectingClientFactory.clientConnectionFailed(self, connector, reason)
 
-    def retry(self, connector: EndpointConnector | None = None) -> None:
+    def retry(self, connector: IConnector | None = None) -> None:
         """Dial again after a delay of our own choosing."""
         if not self.continueTrying:
             return

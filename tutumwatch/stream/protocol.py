@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Protocol as TypingProtocol
+from typing import cast
 
 import attrs
 from autobahn.twisted.websocket import WebSocketClientProtocol
+from twisted.internet.interfaces import IPushProducer
+from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -16,7 +17,7 @@ from tutumwatch.http import explain_error, innermost_error
 
 @attrs.frozen
 class Ending:
-    """How a connection ended: why, in a sentence, and what the handshake's answer was if it failed."""
+    """How a connection ended, in a sentence; of a refused handshake, what the answer was."""
 
     said: str
     status: int | None = None
@@ -42,43 +43,60 @@ class ConnectionListener(TypingProtocol):
         """The connection is gone; told once for each that was made."""
 
 
-class StreamProtocol(WebSocketClientProtocol):  # type: ignore[misc]  # Autobahn has no types
+class StreamProtocol(WebSocketClientProtocol):
     """One connection to a Tutum Stream."""
 
     _log = Logger()
     listener: ConnectionListener
     # Autobahn sets these when the handshake's answer arrives, if one does.
-    http_status_line: str | None = None
-    http_headers: Mapping[str, str] = MappingProxyType({})
+    http_status_line = ""
+    http_headers: dict[str, str] = {}  # noqa: RUF012 - Autobahn replaces it, nobody fills it
     _opened = False
     _close_said = ""
 
+    def pause_reading(self) -> None:
+        """Read nothing more from the socket for now; one more chunk may still be handed over."""
+        self._producer().pauseProducing()
+
+    def resume_reading(self) -> None:
+        """Read on."""
+        self._producer().resumeProducing()
+
+    def _producer(self) -> IPushProducer:
+        return cast("IPushProducer", self.transport)
+
     def dataReceived(self, data: bytes) -> None:
+        """Take bytes off the socket."""
         with self._log.failuresHandled("stream"):
             self.listener.heard()
         super().dataReceived(data)
 
     def onOpen(self) -> None:
+        """Ask for a sign of life at once."""
         with self._log.failuresHandled("stream"):
             self._opened = True
             self.sendPing()
             self.listener.opened(self)
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:  # noqa: FBT001 - Autobahn calls it
+        """Hand a message over."""
         with self._log.failuresHandled("stream"):
             self.listener.received(payload)
 
     def onPong(self, payload: bytes) -> None:
+        """Hand a pong on."""
         with self._log.failuresHandled("stream"):
             self.listener.ponged()
 
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:  # noqa: FBT001 - Autobahn calls it
+        """Keep what the closing handshake, or Autobahn, says."""
         # 1006 is no code that a peer sent: its reason is Autobahn's own prose.
         self._close_said = (
             f"closed by the server with {code} {reason or ''}" if wasClean else reason or ""
         )
 
-    def connectionLost(self, reason: Failure) -> None:
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Tell the end, whatever Autobahn does: an exception here would end reconnecting."""
         try:
             super().connectionLost(reason)
         finally:
@@ -86,7 +104,7 @@ class StreamProtocol(WebSocketClientProtocol):  # type: ignore[misc]  # Autobahn
                 self.listener.ended(self, self._ending(reason), reason)
 
     def _ending(self, reason: Failure) -> Ending:
-        words = [] if self._opened else (self.http_status_line or "").split()
+        words = [] if self._opened else self.http_status_line.split()
         if len(words) > 1 and words[1].isdigit():
             said = f"the server answered {' '.join(words[1:])} to the handshake"
             return Ending(said[:300], int(words[1]), str(self.http_headers.get("retry-after", "")))

@@ -103,14 +103,14 @@ class StreamService(Service):
         if not self._paused:
             self._paused = True
             if self._protocol is not None:
-                self._protocol.transport.pauseProducing()
+                self._protocol.pause_reading()
 
     def resume(self) -> None:
         """Read on."""
         if self._paused:
             self._paused = False
             if self._protocol is not None:
-                self._protocol.transport.resumeProducing()
+                self._protocol.resume_reading()
 
     def suspend(self, reason: str) -> None:
         """Close the stream and stay away until :meth:`redial`: what came could not be kept."""
@@ -165,7 +165,7 @@ class StreamService(Service):
             protocol.sendClose(1000)
             return
         if self._paused:
-            protocol.transport.pauseProducing()
+            protocol.pause_reading()
         self._timers = [
             self._clock.callLater(OPEN_IS_CONNECTED_SECONDS, self._connected),
             self._clock.callLater(OPEN_IS_PROVEN_SECONDS, self._proven),

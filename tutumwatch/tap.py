@@ -144,9 +144,9 @@ def _make_decider(configuration: Configuration, run_id: str) -> Decider:
     """Make the decider; rules whose notifiers are all off are left out."""
     drops_orphans = frozenset(p.name for p in configuration.notifiers if p.kind.drops_orphans)
     rules = {rule.name: rule for rule in configuration.incidents if rule.texts}
-    # The inventory keeps what the incidents need, and the incidents read the inventory.
-    inventory = Inventory(lambda key: incidents.is_needed(key))
+    inventory = Inventory()
     incidents = Incidents(rules, inventory, drops_orphans)
+    inventory.is_needed = incidents.is_needed
     messages = [rule for rule in configuration.messages if rule.texts]
     return Decider(inventory, incidents, messages, run_id)
 

@@ -29,11 +29,11 @@ _ATTRIBUTES = ("name", "state", "parents")
 class Inventory:
     """Every known resource, least recently seen first, with an index from parent to children.
 
-    :param is_needed: says of a key that it must stay although it was not seen for long (an
-        incident is open for it).
+    ``is_needed`` says of a key that it must stay although it was not seen for long (an incident
+    is open for it); whoever knows that sets it.
     """
 
-    _is_needed: Callable[[Key], bool]
+    is_needed: Callable[[Key], bool] = attrs.field(default=lambda _key: False)
     _max_count: int = RESOURCES_MAX_COUNT
     evicted_count: int = 0
     _resources: dict[Key, Resource] = attrs.field(factory=dict)
@@ -152,7 +152,7 @@ class Inventory:
             if resource is not None and resource.gone_at == gone_at:
                 self._remove(key)
         while len(self._resources) >= self._max_count:
-            oldest = next((k for k in self._resources if not self._is_needed(k)), None)
+            oldest = next((k for k in self._resources if not self.is_needed(k)), None)
             if oldest is None:
                 return
             self._remove(oldest)

@@ -37,7 +37,7 @@ FLOORS = (
 )
 # The server side stands apart: it knows the watcher through the wire only.
 BRIDGE = "bridge/"
-BRIDGE_IMPORTS = {"events/", "http.py"}
+BRIDGE_IMPORTS = {"events/", "http.py", "secret.py"}
 BRIDGE_IMPORTED_BY = {"tap.py"}
 
 # These run live, in explain and in replay, so they may not know a reactor.

@@ -9,23 +9,29 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import attrs
-from OpenSSL import SSL
+from OpenSSL import SSL, crypto
 from service_identity.exceptions import VerificationError
 from treq.client import HTTPClient
 from twisted.internet import ssl
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.defer import TimeoutError as DeferredTimeoutError
-from twisted.internet.error import ConnectError, DNSLookupError
+from twisted.internet.error import (
+    ConnectError,
+    ConnectingCancelledError,
+    ConnectionClosed,
+    DNSLookupError,
+)
 from twisted.internet.error import TimeoutError as ConnectTimeoutError
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import Protocol as TwistedProtocol
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
+from twisted.web._newclient import ParseError
 from twisted.web.client import (
     Agent,
     BrowserLikePolicyForHTTPS,
@@ -33,6 +39,7 @@ from twisted.web.client import (
     ResponseDone,
     _HTTP11ClientFactory,
 )
+from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IResponse
 
@@ -49,6 +56,7 @@ DEADLINE_SECONDS = 10.0
 IDLE_CONNECTION_SECONDS = 15.0
 CONNECTIONS_PER_HOST_COUNT = 32
 REASON_MAX_CHARS = 300
+UNKNOWN_AUTHORITY = "certificate verify failed"
 
 _PEM_CERTIFICATE = re.compile(
     rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----\s*", re.DOTALL
@@ -57,12 +65,16 @@ _PEM_CERTIFICATE = re.compile(
 
 @attrs.frozen
 class Request:
-    """What to send. URL and headers may hold credentials, so a Request prints neither."""
+    """What to send. URL, headers and body may hold credentials, so a Request prints none of them.
+
+    ``secrets``: the credentials in headers and body, to be blotted out of what is answered.
+    """
 
     method: str
     url: Secret
     headers: Mapping[str, str] = attrs.field(repr=False)
     body: bytes | None = attrs.field(default=None, repr=False)
+    secrets: tuple[Secret, ...] = ()
 
 
 @attrs.frozen
@@ -112,8 +124,10 @@ class _BodyCollector(TwistedProtocol):
         self.done: Deferred[bytes] = Deferred(lambda _: self._drop())
 
     def _drop(self) -> None:
-        if self.transport is not None:
-            self.transport.loseConnection()
+        # Below Twisted's proxy, which can only lose a connection: over TLS that waits for the peer.
+        proxy: Any = self.transport
+        connection = getattr(proxy, "_producer", None) or proxy
+        (getattr(connection, "abortConnection", None) or connection.loseConnection)()
 
     def dataReceived(self, data: bytes) -> None:
         self._pieces.append(data)
@@ -126,7 +140,7 @@ class _BodyCollector(TwistedProtocol):
             return
         if self._left_bytes < 0:
             self.done.errback(Failure(_BodyTooLargeError()))
-        elif reason.check(ResponseDone):
+        elif reason.check(ResponseDone, PotentialDataLoss):  # the latter: HTTP/1.0, and no length
             self.done.callback(b"".join(self._pieces))
         else:
             self.done.errback(reason)
@@ -178,10 +192,8 @@ class Web:
     def send(self, request: Request, deadline_seconds: float) -> Deferred[Response | NoResponse]:
         """Send a request and read its answer; the Deferred never fails."""
         call = Deferred.fromCoroutine(self._send(request))
-        call.addTimeout(deadline_seconds, self._clock)
-        outcome: Deferred[Response | NoResponse] = call.addErrback(
-            lambda failure: explain_failure(failure, deadline_seconds)
-        )
+        call.addTimeout(deadline_seconds, self._clock, onTimeoutCancel=_explain_timeout)
+        outcome: Deferred[Response | NoResponse] = call.addErrback(explain_failure)
         return outcome
 
     async def _send(self, request: Request) -> Response | NoResponse:
@@ -212,14 +224,14 @@ def parse_retry_after(text: str, utc_now: float) -> float | None:
     """
     text = text.strip()
     try:
-        seconds = (
-            float(text)
-            if text[:1].isdigit()
-            else (parsedate_to_datetime(text).timestamp() - utc_now)
-        )
+        if text[:1].isdigit():
+            return float(text)
+        date = parsedate_to_datetime(text)
+        # The zone of a date without one is UTC, as HTTP asks of all dates.
+        date = date if date.tzinfo is not None else date.replace(tzinfo=UTC)
+        return max(0.0, date.timestamp() - utc_now)
     except (ValueError, TypeError, OverflowError):
         return None
-    return max(0.0, seconds)
 
 
 def load_trust_root(path: str) -> IOpenSSLTrustRoot:
@@ -230,8 +242,11 @@ def load_trust_root(path: str) -> IOpenSSLTrustRoot:
     try:
         blocks = _PEM_CERTIFICATE.findall(Path(path).read_bytes())
         certificates = [ssl.Certificate.loadPEM(block) for block in blocks]
-    except (OSError, SSL.Error, ValueError) as problem:
+    except OSError as problem:
         message = f"cannot read certificates from {path!r}: {problem}"
+        raise ValueError(message) from problem
+    except crypto.Error as problem:
+        message = f"{path!r} holds a certificate that is damaged"
         raise ValueError(message) from problem
     if not certificates:
         message = f"{path!r} holds no PEM certificate"
@@ -240,23 +255,37 @@ def load_trust_root(path: str) -> IOpenSSLTrustRoot:
     return root
 
 
-def explain_failure(failure: Failure, deadline_seconds: float) -> NoResponse:
+def _explain_timeout(ended: Response | NoResponse | Failure, seconds: float) -> NoResponse:
+    """Say that the deadline ended a call, whatever that came to."""
+    unsent = isinstance(ended, Failure) and explain_failure(ended).surely_unsent
+    return NoResponse(
+        timed_out=True, sentence=f"no answer within {seconds:g} s", surely_unsent=unsent
+    )
+
+
+def explain_failure(failure: Failure) -> NoResponse:
     """Unwrap a failed call to a sentence that an operator understands."""
-    if failure.check(DeferredTimeoutError, CancelledError):
-        return NoResponse(timed_out=True, sentence=f"no answer within {deadline_seconds:g} s")
-    if failure.check(_BodyTooLargeError):
-        return NoResponse(
-            timed_out=False, sentence=f"the answer is larger than {BODY_MAX_BYTES} bytes"
-        )
-    cause = innermost_error(failure.value)
-    unsent = isinstance(cause, ConnectError | DNSLookupError | VerificationError | SSL.Error)
-    timed_out = isinstance(cause, ConnectTimeoutError)
-    return NoResponse(timed_out=timed_out, sentence=explain_error(cause), surely_unsent=unsent)
+    cause = innermost_error(failure.value or Exception())
+    return NoResponse(
+        timed_out=isinstance(
+            cause, ConnectTimeoutError | CancelledError | ConnectingCancelledError
+        ),
+        sentence=explain_error(cause),
+        surely_unsent=is_before_sending(cause),
+    )
 
 
-def innermost_error(error: BaseException | None) -> BaseException:
+def is_before_sending(error: BaseException) -> bool:
+    """Say whether an error proves that no request was sent.
+
+    A certificate is checked before anything is sent; other TLS errors may come at any time.
+    """
+    refused = ConnectError | ConnectingCancelledError | DNSLookupError | VerificationError
+    return isinstance(error, refused) or UNKNOWN_AUTHORITY in _words_of_openssl(error)
+
+
+def innermost_error(error: BaseException) -> BaseException:
     """Follow ``.reasons`` to what really happened: Twisted wraps it up to three times."""
-    error = error or Exception("no reason is known")
     reasons = getattr(error, "reasons", None)
     while reasons:
         causes = [reason.value for reason in reasons]
@@ -266,16 +295,36 @@ def innermost_error(error: BaseException | None) -> BaseException:
 
 
 def explain_error(error: BaseException) -> str:
-    """Say in a sentence what a connection failed of."""
+    """Say in a sentence what a connection failed of.
+
+    The words of an error of no known kind are left out: they may repeat the URL.
+    """
     match error:
+        case _BodyTooLargeError():
+            sentence = f"the answer is larger than {BODY_MAX_BYTES} bytes"
+        case CancelledError() | ConnectingCancelledError():
+            sentence = "ended by us before an answer came"
         case VerificationError():
             sentence = "the server's certificate is not for this host name"
-        case SSL.Error() if error.args and error.args[0]:
-            sentence = f"TLS: {error.args[0][-1][-1]}"
         case SSL.Error():
-            sentence = "TLS: the server ended the handshake"
+            sentence = f"TLS: {_words_of_openssl(error) or 'the connection failed'}"
         case DNSLookupError():
             sentence = f"the host name cannot be resolved ({error})"
-        case _:
+        case ParseError():
+            sentence = "what was answered is not HTTP"
+        case ConnectionClosed():
+            sentence = "the connection was closed before the whole answer came"
+        case OSError() | ConnectError():
             sentence = str(error).rstrip(".") or type(error).__name__
+        case _:
+            sentence = f"the call failed ({type(error).__name__})"
     return sentence[:REASON_MAX_CHARS]
+
+
+def _words_of_openssl(error: BaseException) -> str:
+    """Give the last reason of an OpenSSL error: ``Error([(library, function, reason), ...])``."""
+    match error:
+        case SSL.Error(args=([*_, (_, _, str(reason))],)):
+            return reason
+        case _:
+            return ""

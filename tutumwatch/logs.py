@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from datetime import UTC, datetime
+from io import TextIOWrapper
 from typing import Any, TextIO
 
 import msgspec
@@ -78,9 +79,16 @@ def _traceback(event: LogEvent) -> str:
 
 def text_observer() -> ILogObserver:
     """Log lines to stdout: ``twistd --logger=tutumwatch.logs.text_observer``."""
-    return _without_chatter(TextObserver(sys.stdout))
+    return _without_chatter(TextObserver(_stdout()))
 
 
 def json_observer() -> ILogObserver:
     """Log JSON to stdout: ``twistd --logger=tutumwatch.logs.json_observer``."""
-    return _without_chatter(JSONObserver(sys.stdout))
+    return _without_chatter(JSONObserver(_stdout()))
+
+
+def _stdout() -> TextIO:
+    """Give stdout, made to write every text, whatever encoding the locale asks for."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    return sys.stdout

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+import base64
+import html
+import json
+from collections.abc import Iterable, Iterator
+from urllib.parse import quote, urlsplit
 
 import attrs
 
 HIDDEN = "[hidden]"
+# Shorter ones are words that anybody may say.
+BLOTTED_MIN_CHARS = 8
 
 
 @attrs.frozen(repr=False, eq=True, hash=True)
@@ -51,3 +57,29 @@ def redacted(url: str) -> str:
         host = f"[{host}]"
     more = "/..." if parts.path.strip("/") or parts.query else ""
     return f"{parts.scheme}://{host}{port}{more}"
+
+
+def blot_out(said: bytes, secrets: Iterable[Secret]) -> bytes:
+    """Take credentials out of what a server said: some repeat the request in their answer.
+
+    A URL counts as one whole, and so do its path and the last part of that.
+    """
+    forms = {form for secret in secrets for part in _parts(secret) for form in _written(part)}
+    for form in sorted(forms, key=len, reverse=True):
+        said = said.replace(form.encode(), HIDDEN.encode())
+    return said
+
+
+def _parts(secret: Secret) -> Iterator[str]:
+    whole = secret.reveal()
+    _, is_url, rest = whole.partition("://")
+    path = rest.partition("/")[2]
+    parts = (whole, path, path.rpartition("/")[2]) if is_url else (whole,)
+    yield from (part for part in parts if len(part) >= BLOTTED_MIN_CHARS)
+
+
+def _written(text: str) -> Iterator[str]:
+    in_json = json.dumps(text, ensure_ascii=False)[1:-1]
+    for form in (text, in_json, in_json.replace("/", "\\/"), repr(text)[1:-1]):
+        yield from (form, html.escape(form))
+    yield from (quote(text), quote(text, safe=""), base64.b64encode(text.encode()).decode())

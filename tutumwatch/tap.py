@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import random
 import time
-import uuid
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, ClassVar, cast
 from urllib.parse import urlsplit
 
@@ -23,8 +21,9 @@ from twisted.logger import Logger
 from twisted.python import usage
 
 from tutumwatch.config.environment import Environment
-from tutumwatch.config.load import Configuration, StreamPlan, load_configuration
+from tutumwatch.config.load import load_configuration
 from tutumwatch.config.mistakes import ConfigurationError
+from tutumwatch.config.plans import Configuration, StreamPlan
 from tutumwatch.config.status import DEFAULT_LISTEN, OFF
 from tutumwatch.http import Web, load_trust_root
 from tutumwatch.inventory.inventory import Inventory
@@ -64,9 +63,8 @@ class Options(usage.Options):
 
         :raises UsageError: with every mistake.
         """
-        environment = Environment(os.environ, Path.home())
         try:
-            self["configuration"] = load_configuration(self["config"], environment)
+            self["configuration"] = load_configuration(self["config"], Environment.of_process())
         except ConfigurationError as error:
             raise usage.UsageError(str(error)) from None
 
@@ -106,7 +104,7 @@ def make_watch(
         return dice.uniform(0.8, 1.2)
 
     webs = _Webs(reactor, utc_now)
-    decider = _make_decider(configuration, uuid.UUID(int=dice.getrandbits(128)).hex[:12])
+    decider = make_decider(configuration, f"{dice.getrandbits(48):012x}")
     store = MemoryStore()
     deliverers: dict[str, Deliverer] = {}
     outbox = Outbox(store, deliverers, reactor)
@@ -136,11 +134,12 @@ def make_watch(
         await webs.close()
 
     _say_what_is_on(configuration)
-    others = [status, *services]
+    # The status comes last: it tells the service manager that all has started.
+    others = [*services, status]
     return Watch(pipeline, outbox, streams, others, reactor, status.say_stopping, close)
 
 
-def _make_decider(configuration: Configuration, run_id: str) -> Decider:
+def make_decider(configuration: Configuration, run_id: str) -> Decider:
     """Make the decider; rules whose notifiers are all off are left out."""
     drops_orphans = frozenset(p.name for p in configuration.notifiers if p.kind.drops_orphans)
     rules = {rule.name: rule for rule in configuration.incidents if rule.texts}
@@ -169,7 +168,8 @@ def _stream(
     url = plan.url if as_header else f"{plan.url}?{credentials.query().reveal()}"
 
     def make_factory(listener: DialListener) -> StreamFactory:
-        return StreamFactory(url, headers, settings, reactor, jitter, listener)
+        secrets = credentials.secrets()
+        return StreamFactory(url, headers, settings, reactor, jitter, listener, secrets)
 
     return StreamService(
         plan.name,

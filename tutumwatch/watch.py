@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from typing import Any
 
 from twisted.application.service import IService, MultiService, Service
-from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
+from twisted.internet.defer import CancelledError, Deferred, DeferredList, maybeDeferred
 from twisted.internet.defer import TimeoutError as DeferredTimeoutError
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from tutumwatch.events.inputs import Input, Link, LinkType, Message, Tick
 from tutumwatch.outbox.gate import State
@@ -27,8 +29,9 @@ QUEUE_MAX_COUNT = 1_000
 QUEUE_MAX_BYTES = 4 * 1024 * 1024
 COMMIT_RETRY_SECONDS = 1.0
 COMMIT_FAILED_MAX_SECONDS = 20.0
+# Stopping takes one grace and four closes at most: less than 5 s.
 GRACE_SECONDS = 3.0
-CLOSE_SECONDS = 0.5
+CLOSE_SECONDS = 0.4
 STORE_BROKEN = "the store cannot be written"
 
 
@@ -58,15 +61,16 @@ class Pipeline(Service):
         self._clock = clock
         self._now = now
         self._streams: list[StreamService] = []
-        self._look_ups: LookUps | None = None
+        self._look_ups: LookUps  # from connect(): each needs the other
         self._queue: deque[Input] = deque()
         self._queued_bytes = 0
-        self._paused = False
+        self._carried_count = 0
         self._scheduled: IDelayedCall | None = None
         self._timer: IDelayedCall | None = None
         self._carrying: Deferred[None] | None = None
         self._last_number = 0
         self._broken_since: float | None = None
+        self._streams_suspended = False
         self.store_problem = ""
 
     def connect(self, streams: Iterable[StreamService], look_ups: LookUps) -> None:
@@ -85,9 +89,7 @@ class Pipeline(Service):
     def submit(self, item: Input) -> None:
         """Take any input; they are decided in this order."""
         self._queue.append(item)
-        full = len(self._queue) > QUEUE_MAX_COUNT or self._queued_bytes > QUEUE_MAX_BYTES
-        if full and not self._paused:
-            self._paused = True
+        if len(self._queue) > QUEUE_MAX_COUNT or self._queued_bytes > QUEUE_MAX_BYTES:
             for stream in self._streams:
                 stream.pause()
         self._schedule()
@@ -105,9 +107,7 @@ class Pipeline(Service):
     def startService(self) -> None:
         """Open the store; what comes in meanwhile waits."""
         super().startService()
-        self._carrying = Deferred.fromCoroutine(self._open())
-        self._carrying.addErrback(lambda failure: self._log.failure("opening the store", failure))
-        self._carrying.addBoth(self._carried)
+        self._run(self._open(), "opening the store")
 
     async def _open(self) -> None:
         restored = await self._outbox.open()
@@ -119,34 +119,44 @@ class Pipeline(Service):
 
     def _begin(self) -> None:
         self._scheduled = None
-        self._carrying = Deferred.fromCoroutine(self._carry())
-        self._carrying.addErrback(lambda failure: self._log.failure("carrying inputs", failure))
+        self._run(self._carry(), "carrying inputs")
+
+    def _run(self, work: Coroutine[Deferred[Any], Any, None], what: str) -> None:
+        self._carrying = Deferred.fromCoroutine(work)
+        self._carrying.addErrback(self._failed, what)
         self._carrying.addBoth(self._carried)
+
+    def _failed(self, failure: Failure, what: str) -> None:
+        if self.running or not failure.check(CancelledError):
+            self._log.failure("{what} failed", failure, what=what)
 
     def _carried(self, _result: object) -> None:
         self._carrying = None
+        self._set_timer()
+        self._resume_if_half()
         self._schedule()
 
     async def _carry(self) -> None:
         """Take one portion of inputs all the way."""
+        taken = self._take()
+        self._carried_count = len(taken)
         decisions = Decisions()
-        for item in self._take():
+        for item in taken:
             decisions.add(self.decider.decide(item))
         await self._commit(decisions)
-        if self._look_ups is not None:
-            for need in decisions.needs:
-                self._look_ups.ask(need.stream, need.resource_uri, fresh=need.fresh)
-        self._set_timer()
-        self._resume_if_half()
+        self._carried_count = 0
+        for need in decisions.needs:
+            self._look_ups.ask(need.stream, need.resource_uri, fresh=need.fresh)
 
     def _take(self) -> list[Input]:
         taken: list[Input] = []
         taken_bytes = 0
-        while self._queue and len(taken) < COMMIT_MAX_COUNT and taken_bytes < COMMIT_MAX_BYTES:
-            item = self._queue.popleft()
-            if isinstance(item, Message):
-                taken_bytes += len(item.payload)
-            taken.append(item)
+        while self._queue and len(taken) < COMMIT_MAX_COUNT:
+            size_bytes = _size_bytes(self._queue[0])
+            if taken and taken_bytes + size_bytes > COMMIT_MAX_BYTES:
+                break
+            taken_bytes += size_bytes
+            taken.append(self._queue.popleft())
         self._queued_bytes -= taken_bytes
         return taken
 
@@ -173,14 +183,19 @@ class Pipeline(Service):
             self._broken_since = now
             self.store_problem = str(problem)
             self._log.error("{broken}: {problem}", broken=STORE_BROKEN, problem=problem)
-        elif now - self._broken_since >= COMMIT_FAILED_MAX_SECONDS:
+        overdue = now - self._broken_since >= COMMIT_FAILED_MAX_SECONDS
+        if overdue and not self._streams_suspended:
+            self._streams_suspended = True
             for stream in self._streams:
                 stream.suspend(STORE_BROKEN)
 
     def _commit_succeeded(self) -> None:
-        if self._broken_since is not None:
-            self._broken_since, self.store_problem = None, ""
-            self._log.info("the store can be written again")
+        if self._broken_since is None:
+            return
+        self._broken_since, self.store_problem = None, ""
+        self._log.info("the store can be written again")
+        if self._streams_suspended:
+            self._streams_suspended = False
             for stream in self._streams:
                 stream.redial()
 
@@ -199,8 +214,7 @@ class Pipeline(Service):
         half_empty = (
             len(self._queue) <= QUEUE_MAX_COUNT // 2 and self._queued_bytes <= QUEUE_MAX_BYTES // 2
         )
-        if self._paused and half_empty:
-            self._paused = False
+        if half_empty:
             for stream in self._streams:
                 stream.resume()
 
@@ -216,10 +230,13 @@ class Pipeline(Service):
                 await ended
 
     def stopService(self) -> None:
-        """Stop at once; what is queued stays undecided."""
+        """Stop at once, and say what had arrived and is not committed: it is lost."""
         super().stopService()
         self._cancel(self._timer)
         self._cancel(self._scheduled)
+        lost = self._carried_count + len(self._queue)
+        if lost:
+            self._log.warn("stopped with {count} inputs uncommitted", count=lost)
         if self._carrying is not None:
             self._carrying.cancel()
 
@@ -246,7 +263,7 @@ class Watch(MultiService):
     ) -> None:
         """Make the root service.
 
-        :param others: further children, which start first and stop last.
+        :param others: further children, which start and stop last.
         :param say_stopping: called before anything stops.
         :param close: closes what the children shared: look-ups and connection pools.
         """
@@ -258,7 +275,7 @@ class Watch(MultiService):
         self._clock = clock
         self._say_stopping = say_stopping
         self._close = close
-        for child in (*others, outbox, pipeline, *streams):
+        for child in (outbox, pipeline, *streams, *others):
             child.setServiceParent(self)
 
     def stopService(self) -> Deferred[None]:
@@ -268,16 +285,25 @@ class Watch(MultiService):
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
+        # Deliveries go on from here to the end of the drain.
         end = self._clock.seconds() + GRACE_SECONDS
-        closing = [self._step(f"stopping {s.name}", s.stop(), GRACE_SECONDS) for s in self._streams]
-        await DeferredList([Deferred.fromCoroutine(step) for step in closing])
+        await self._together(
+            (f"stopping {s.name}", s.stop(), self._left(end)) for s in self._streams
+        )
         await self._step("deciding what had arrived", self._pipeline.finish(), self._left(end))
-        await self._step("draining the outbox", self._outbox.drain(self._left(end)), GRACE_SECONDS)
+        left = self._left(end)
+        await self._step("draining the outbox", self._outbox.drain(left), left + CLOSE_SECONDS)
         self._pipeline.stopService()
         await self._step("closing connections", self._close(), CLOSE_SECONDS)
         await self._step("closing the store", self._outbox.close(), CLOSE_SECONDS)
-        for child in reversed(self._others):
-            await self._step(f"stopping {child.name}", _stopped(child), CLOSE_SECONDS)
+        await self._together(
+            (f"stopping {child.name}", _stopped(child), CLOSE_SECONDS) for child in self._others
+        )
+
+    def _together(
+        self, steps: Iterable[tuple[str, Awaitable[None], float]]
+    ) -> Deferred[list[tuple[bool, None]]]:
+        return DeferredList([Deferred.fromCoroutine(self._step(*step)) for step in steps])
 
     def _left(self, end: float) -> float:
         return max(0.0, end - self._clock.seconds())
@@ -292,6 +318,10 @@ class Watch(MultiService):
             self._log.warn("{what} took longer than {seconds:.1f} s", what=what, seconds=seconds)
         except Exception:  # noqa: BLE001 - whatever it is, the others must still stop
             self._log.failure("{what} failed", what=what)
+
+
+def _size_bytes(item: Input) -> int:
+    return len(item.payload) if isinstance(item, Message) else 0
 
 
 async def _awaited(work: Awaitable[None]) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from pathlib import Path
 
 import click
 
@@ -29,27 +27,42 @@ def cli() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Log JSON, an object a line.")
 def run(config: str | None, *, as_json: bool) -> None:
     """Watch, in the foreground and without a pid file, until stopped by SIGTERM or SIGINT."""
-    from twisted.scripts.twistd import run as run_twistd
+    from twisted.python.usage import UsageError
+    from twisted.scripts.twistd import (  # type: ignore[attr-defined]  # it takes them from its platform's module
+        ServerOptions,
+        runApp,
+    )
 
     observer = "json_observer" if as_json else "text_observer"
-    sys.argv = ["twistd", "-n", "--pidfile=", f"--logger=tutumwatch.logs.{observer}", "tutumwatch"]
-    sys.argv += [] if config is None else ["--config", config]
-    run_twistd()
+    arguments = ["-n", "--pidfile=", f"--logger=tutumwatch.logs.{observer}", "tutumwatch"]
+    arguments += [] if config is None else ["--config", config]
+    options = ServerOptions()
+    try:
+        options.parseOptions(arguments)
+    except UsageError as error:
+        click.echo(str(error), err=True)
+        sys.exit(1)
+    runApp(options)  # pragma: no cover - it ends by a signal, watched from outside
 
 
 @cli.command()
 @_CONFIG
 def check(config: str | None) -> None:
-    """Read a configuration and name every mistake in it."""
+    """Read a configuration and name every mistake in it, a line each."""
     try:
-        configuration = load_configuration(config, Environment(os.environ, Path.home()))
+        configuration = load_configuration(config, Environment.of_process())
     except ConfigurationError as error:
         click.echo(str(error), err=True)
         sys.exit(1)
-    click.echo(
-        f"{configuration.source}: no mistakes; "
-        f"{len(configuration.streams)} streams, {len(configuration.notifiers)} notifiers on, "
-        f"{len(configuration.messages)} message and {len(configuration.incidents)} incident rules"
+    counts = ", ".join(
+        f"{what}: {len(things)}"
+        for what, things in (
+            ("watched streams", configuration.streams),
+            ("notifiers on", configuration.notifiers),
+            ("message rules", configuration.messages),
+            ("incident rules", configuration.incidents),
+        )
     )
-    for name, why in configuration.off.items():
-        click.echo(f"notifier {name} is off: {why}")
+    click.echo(f"{configuration.source}: no mistakes ({counts})")
+    for remark in configuration.remarks():
+        click.echo(remark)

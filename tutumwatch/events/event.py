@@ -32,7 +32,8 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
 
     Types, actions and states that nobody has heard of pass through, and further fields are
     ignored. ``parents`` is None where the message does not say. ``object`` holds the resource's
-    public fields where the server sends them along (our bridge does).
+    public fields where the server sends them along (our bridge does); it and ``data`` may be of
+    any shape, as a type that nobody has heard of may use these names for something else.
     """
 
     type: TypeName
@@ -42,15 +43,15 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     parents: Annotated[list[URI], Meta(max_length=PARENTS_MAX_COUNT)] | None = None
     uuid: Word | None = None
     date: Word | None = None
-    object: dict[str, Any] | None = None
-    data: dict[str, Any] | None = None
+    object: Any = None
+    data: Any = None
 
     @property
     def is_refusal(self) -> bool:
         """Whether the server says that it does not accept our credentials."""
         return (
             self.type == "error"
-            and self.data is not None
+            and isinstance(self.data, dict)
             and self.data.get("errorMessage") == "UNAUTHORIZED"
         )
 

@@ -30,6 +30,9 @@ class LinkType(Enum):
     NOTIFIER = "notifier"
 
 
+LINK_TYPES = frozenset(type_.value for type_ in LinkType)
+
+
 @attrs.frozen
 class Link:
     """A connection of ours changed its state: a stream's, or a destination's.

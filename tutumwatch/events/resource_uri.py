@@ -20,7 +20,7 @@ class ResourceName(NamedTuple):
     uuid: str
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=8192)
 def parse_resource_uri(uri: str) -> ResourceName | None:
     """Read ``/api/v1/<type>/<uuid>/``; None for everything else.
 

@@ -10,18 +10,19 @@ from typing import Any
 
 import attrs
 
-# What rules call a field -> the JSON names that may hold it; the first that is set wins.
-FIELDS: Mapping[str, tuple[str, ...]] = {
-    "nickname": ("nickname",),
-    "image": ("image_name",),
-    "exit_code": ("exit_code",),
-    "exit_code_msg": ("exit_code_msg",),
-    "running": ("running_num_containers",),
-    "target": ("target_num_containers",),
-    "labels": ("labels",),
-    "host": ("external_fqdn",),
-    "region": ("region",),
+# What rules call a field -> the JSON name that holds it.
+SCALARS: Mapping[str, str] = {
+    "nickname": "nickname",
+    "image": "image_name",
+    "exit_code": "exit_code",
+    "exit_code_msg": "exit_code_msg",
+    "running": "running_num_containers",
+    "target": "target_num_containers",
+    "host": "external_fqdn",
+    "region": "region",
 }
+LABELS = "labels"
+FIELDS = frozenset({*SCALARS, LABELS})
 NAMES = ("name", "nickname", "external_fqdn")
 # A parent's JSON name in an object. A container's object leaves out its stack and node cluster.
 PARENTS = ("object", "service", "stack", "node", "node_cluster")
@@ -42,11 +43,11 @@ class ObjectFacts:
 
 def read_object(fields: Mapping[str, Any]) -> ObjectFacts:
     """Take from a Tutum object's JSON what rules may read; anything odd is left out."""
-    kept = {}
-    for name, sources in FIELDS.items():
-        value = next((v for s in sources if (v := _bounded(fields.get(s))) is not None), None)
-        if value is not None:
-            kept[name] = value
+    scalars = {name: _scalar(fields.get(source)) for name, source in SCALARS.items()}
+    kept: dict[str, Any] = {name: value for name, value in scalars.items() if value is not None}
+    labels = fields.get(LABELS)
+    if isinstance(labels, dict):
+        kept[LABELS] = _read_labels(labels)
     return ObjectFacts(
         name=next((v for n in NAMES if (v := _text(fields.get(n)))), None),
         state=_text(fields.get("state")),
@@ -55,15 +56,17 @@ def read_object(fields: Mapping[str, Any]) -> ObjectFacts:
     )
 
 
+def _read_labels(labels: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        key[:VALUE_MAX_CHARS]: str(value)[:VALUE_MAX_CHARS]
+        for key, value in list(labels.items())[:LABELS_MAX_COUNT]
+        if isinstance(value, str | bool | int | float)
+    }
+
+
 def _text(value: object) -> str | None:
     return value[:VALUE_MAX_CHARS] if isinstance(value, str) and value else None
 
 
-def _bounded(value: object) -> object | None:
-    """Keep a scalar, or a mapping of labels; cut what is overlong."""
-    if isinstance(value, bool | int | float):
-        return value
-    if isinstance(value, dict):
-        pairs = list(value.items())[:LABELS_MAX_COUNT]
-        return {str(k)[:VALUE_MAX_CHARS]: str(v)[:VALUE_MAX_CHARS] for k, v in pairs}
-    return _text(value)
+def _scalar(value: object) -> str | float | None:
+    return value if isinstance(value, bool | int | float) else _text(value)

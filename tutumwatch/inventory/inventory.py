@@ -6,23 +6,22 @@ cap the least recently seen; a later look-up brings back what is wanted again.
 
 from __future__ import annotations
 
-import sys
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 import attrs
+from msgspec.structs import replace
 
 from tutumwatch.events.event import Event
-from tutumwatch.events.inputs import Found, Link, LinkType, Looked, Missing
+from tutumwatch.events.inputs import LINK_TYPES, Found, Link, LinkType, Looked, Missing
 from tutumwatch.events.resource_uri import parse_resource_uri
 from tutumwatch.inventory.fields import PARENTS_INCOMPLETE, read_object
-from tutumwatch.inventory.resource import GONE_STATE, Change, ChangeKind, Key, Resource
+from tutumwatch.inventory.resource import GONE_STATE, Change, Key, Resource, change_of
 
 RESOURCES_MAX_COUNT = 200_000
 GONE_KEPT_SECONDS = 600.0
-# What a Change may name as changed, besides the object's fields.
-_ATTRIBUTES = ("name", "state", "parents")
 
 
 @attrs.define
@@ -30,15 +29,17 @@ class Inventory:
     """Every known resource, least recently seen first, with an index from parent to children.
 
     ``is_needed`` says of a key that it must stay although it was not seen for long (an incident
-    is open for it); whoever knows that sets it.
+    is open for it); whoever knows that sets it. Our own connections always stay: no look-up would
+    bring them back.
     """
 
     is_needed: Callable[[Key], bool] = attrs.field(default=lambda _key: False)
     _max_count: int = RESOURCES_MAX_COUNT
     evicted_count: int = 0
-    _resources: dict[Key, Resource] = attrs.field(factory=dict)
+    # Ordered dictionaries: taking the first of a plain one is slow once many before it were taken.
+    _resources: OrderedDict[Key, Resource] = attrs.field(factory=OrderedDict)
+    _gone: OrderedDict[Key, float] = attrs.field(factory=OrderedDict)
     _children: dict[Key, set[Key]] = attrs.field(factory=dict)
-    _gone: deque[tuple[float, Key]] = attrs.field(factory=deque)
 
     def __len__(self) -> int:
         """Count the resources that are known."""
@@ -59,153 +60,168 @@ class Inventory:
 
         An event without a usable resource_uri gives a Change and leaves no trace.
         """
+        self._forget_gone(at)
         named = parse_resource_uri(event.resource_uri or "")
-        key = (stream, event.type, named.uuid if named is not None else "")
+        key = (stream, _shared(event.type), named.uuid if named is not None else "")
         before = self._resources.get(key)
         known = before or Resource(key, event.resource_uri or "", since=at)
-        told = _told_by(event)
-        state = sys.intern(event.state) if event.state else told.get("state") or known.state
-        gone = event.action == "delete" or (state or "").lower() == GONE_STATE
-        told |= {
-            "state": state,
-            "since": known.since if state == known.state else at,
-            "number": number,
-            "seen": at,
-            "gone_at": (known.gone_at or at) if gone else None,
-        }
-        after = attrs.evolve(known, **told)
+        state = known.state
+        if isinstance(event.object, dict):
+            known = _with_object(known, event.object)
+        if event.state and event.state != known.state:
+            known = replace(known, state=_shared(event.state))
+        if event.parents is not None:
+            known = _with_parents(known, event.parents)
+        gone = event.action == "delete" or _is_terminated(known)
+        after = replace(
+            known,
+            since=known.since if known.state == state else at,
+            number=number,
+            seen=at,
+            gone_at=_gone_at(known, at) if gone else None,
+        )
         if named is not None:
             self._keep(before, after)
-        return _change(change_id, before, after, at, event=event)
+        return change_of(change_id, before, after, event.action, event.date or "")
 
     def apply_link(self, link: Link, change_id: str) -> Change:
         """Take in the state of a connection of ours: a stream and a notifier are resources."""
+        self._forget_gone(link.at)
         stream = link.name if link.type is LinkType.STREAM else ""
         key = (stream, link.type.value, link.name)
         before = self._resources.get(key)
         known = before or Resource(key, "", name=link.name, parents=(), parents_complete=True)
         since = known.since if known.state == link.state else link.at
-        after = attrs.evolve(
+        after = replace(
             known, state=link.state, since=since, seen=link.at, fields={"reason": link.reason}
         )
         self._keep(before, after)
-        return _change(change_id, before, after, link.at, reason=link.reason)
+        return change_of(change_id, before, after)
 
     def apply_looked(self, looked: Looked, change_id: str) -> Change | None:
-        """Take in the answer to a look-up, unless something newer arrived since it was asked."""
+        """Take in the answer to a look-up.
+
+        What arrived since it was asked knows better: then the answer only tells name and fields
+        that were never told. None if nothing was learned.
+        """
+        self._forget_gone(looked.at)
         named = parse_resource_uri(looked.resource_uri)
         if named is None:
             return None
         key = (looked.stream, named.type, named.uuid)
         before = self._resources.get(key)
-        if before is not None and before.number > looked.asked:
-            return None
         known = before or Resource(key, looked.resource_uri, since=looked.at)
+        is_old = known.number > looked.asked
         match looked.answer:
-            case Missing():
+            case Missing() if not is_old:
                 # Nothing more can be learned of it: what is not known is absent from now on.
-                after = attrs.evolve(
+                after = replace(
                     known,
                     parents=known.parents or (),
                     parents_complete=True,
                     fields=known.fields or {},
-                    seen=looked.at,
-                    gone_at=known.gone_at or looked.at,
+                    gone_at=_gone_at(known, looked.at),
                 )
-            case Found(fields):
-                told = _told_by_object(fields, named.type)
-                if known.parents_complete:
-                    told = {k: v for k, v in told.items() if not k.startswith("parents")}
-                since = known.since if told.get("state", known.state) == known.state else looked.at
-                after = attrs.evolve(known, **told, since=since, seen=looked.at)
+            case Found(fields) if known.fields is None or not is_old:
+                after = _with_object(known, fields)
+                if is_old and known.state:
+                    after = replace(after, state=known.state)
+                elif _is_terminated(after):
+                    after = replace(after, gone_at=_gone_at(known, looked.at))
             case _:
                 return None
+        since = known.since if after.state == known.state else looked.at
+        after = replace(after, since=since, seen=looked.at)
         self._keep(before, after)
-        return _change(change_id, before, after, looked.at)
+        return change_of(change_id, before, after)
 
     def _keep(self, before: Resource | None, after: Resource) -> None:
-        self._forget_old(after.seen)
         key = after.key
-        if before is not None:
-            self._remove(key)
         if after.is_finished:
+            if before is not None:
+                self._remove(key)
             return
+        if before is None:
+            self._make_room()
         self._resources[key] = after
-        for parent in after.parent_keys():
-            self._children.setdefault(parent, set()).add(key)
-        if after.gone_at is not None and (before is None or before.gone_at is None):
-            self._gone.append((after.gone_at, key))
+        self._resources.move_to_end(key)
+        if before is None or before.parents != after.parents:
+            self._index(before, after)
+        if after.gone_at is None:
+            self._gone.pop(key, None)
+        else:
+            self._gone[key] = after.gone_at
 
-    def _remove(self, key: Key) -> None:
-        resource = self._resources.pop(key)
-        for parent in resource.parent_keys():
-            children = self._children.get(parent)
-            if children is not None:
-                children.discard(key)
+    def _index(self, before: Resource | None, after: Resource | None) -> None:
+        """Move a resource, which may have been or be nothing, from its old to its new parents."""
+        if before is not None:
+            for parent in set(before.parent_keys()):
+                children = self._children[parent]
+                children.discard(before.key)
                 if not children:
                     del self._children[parent]
+        if after is not None:
+            for parent in after.parent_keys():
+                self._children.setdefault(parent, set()).add(after.key)
 
-    def _forget_old(self, now: float) -> None:
-        while self._gone and self._gone[0][0] + GONE_KEPT_SECONDS <= now:
-            gone_at, key = self._gone.popleft()
-            resource = self._resources.get(key)
-            if resource is not None and resource.gone_at == gone_at:
-                self._remove(key)
-        while len(self._resources) >= self._max_count:
-            oldest = next((k for k in self._resources if not self.is_needed(k)), None)
-            if oldest is None:
+    def _remove(self, key: Key) -> None:
+        self._index(self._resources.pop(key), None)
+        self._gone.pop(key, None)
+
+    def _forget_gone(self, now: float) -> None:
+        while self._gone:
+            key, gone_at = next(iter(self._gone.items()))
+            if gone_at + GONE_KEPT_SECONDS > now:
                 return
-            self._remove(oldest)
-            self.evicted_count += 1
+            self._remove(key)
+
+    def _make_room(self) -> None:
+        for _ in range(len(self._resources)):
+            if len(self._resources) < self._max_count:
+                return
+            key = next(iter(self._resources))
+            if key[1] in LINK_TYPES or self.is_needed(key):
+                self._resources.move_to_end(key)
+            else:
+                self._remove(key)
+                self.evicted_count += 1
 
 
-def _told_by(event: Event) -> dict[str, Any]:
-    """Give the attributes that an event tells: its parents, and its object's if it brings it."""
-    told: dict[str, Any] = {}
-    if event.object is not None:
-        told |= _told_by_object(event.object, event.type)
-    if event.parents is not None:
-        # Thousands of resources name the same few parents: keep each name once.
-        told |= {"parents": tuple(map(sys.intern, event.parents)), "parents_complete": True}
-    return told
+# Thousands of resources share a few types, states and parents: each is kept once.
+# Not sys.intern, which on Python 3.12 keeps a text for ever.
+@lru_cache(maxsize=8192)
+def _shared(text: str) -> str:
+    return text
 
 
-def _told_by_object(fields: Mapping[str, Any], type_: str) -> dict[str, Any]:
+def _with_parents(known: Resource, parents: list[str]) -> Resource:
+    """Give a resource with the parents that an event named, which are all that it has."""
+    named = tuple(parents)
+    if known.parents == named and known.parents_complete:
+        return known
+    return replace(known, parents=tuple(map(_shared, named)), parents_complete=True)
+
+
+def _with_object(known: Resource, fields: Mapping[str, Any]) -> Resource:
+    """Give a resource with what its object says; parents that an event named are not fewer."""
     facts = read_object(fields)
-    complete = type_ not in PARENTS_INCOMPLETE
-    told: dict[str, Any] = {"fields": facts.fields}
-    if facts.name is not None:
-        told["name"] = facts.name
-    if facts.state is not None:
-        told["state"] = facts.state
-    if facts.parents or complete:
-        told |= {"parents": facts.parents, "parents_complete": complete}
-    return told
+    parents, complete = known.parents, known.parents_complete
+    if not complete:
+        complete = known.type not in PARENTS_INCOMPLETE
+        parents = facts.parents if facts.parents or complete else parents
+    return replace(
+        known,
+        name=facts.name or known.name,
+        state=facts.state or known.state,
+        parents=parents,
+        parents_complete=complete,
+        fields=facts.fields,
+    )
 
 
-def _change(
-    change_id: str,
-    before: Resource | None,
-    after: Resource,
-    at: float,
-    *,
-    event: Event | None = None,
-    reason: str = "",
-) -> Change:
-    old = _values(before)
-    new = _values(after)
-    changed = frozenset(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
-    if after.gone_at is not None and (before is None or before.gone_at is None):
-        kind = ChangeKind.GONE
-    elif before is None:
-        kind = ChangeKind.NEW
-    else:
-        kind = ChangeKind.CHANGED if changed else ChangeKind.SAME
-    return Change(change_id, kind, before, after, changed, at, event, reason)
+def _is_terminated(resource: Resource) -> bool:
+    return (resource.state or "").lower() == GONE_STATE
 
 
-def _values(resource: Resource | None) -> dict[str, Any]:
-    if resource is None:
-        return {}
-    values = {name: getattr(resource, name) for name in _ATTRIBUTES}
-    return {**{k: v for k, v in values.items() if v is not None}, **(resource.fields or {})}
+def _gone_at(known: Resource, at: float) -> float:
+    return at if known.gone_at is None else known.gone_at

@@ -17,7 +17,14 @@ import msgspec
 
 from tutumwatch.http import Request, Response
 from tutumwatch.notifiers.contract import NotifierKind, NotifierSettings, Pace, encode_json, for_all
-from tutumwatch.notifiers.outcomes import GiveUp, Outcome, Park, Reason, RetryLater
+from tutumwatch.notifiers.outcomes import (
+    Delivered,
+    GiveUp,
+    Outcome,
+    Park,
+    Reason,
+    RetryLater,
+)
 from tutumwatch.notifiers.statuses import judge_status, said_by
 from tutumwatch.notifiers.urls import require_http_url
 from tutumwatch.rules.notice import Form, Notice
@@ -29,9 +36,9 @@ KEY_MAX_CHARS = 255
 SUMMARY_MAX_CHARS = 1024
 ROUTING_KEY_CHARS = 32
 DETAIL_MAX_CHARS = 1024
-# About 120 events a minute for each integration key, in a sliding window.
+# About 120 events a minute for each integration key, in a sliding window: no burst above that.
 # https://developer.pagerduty.com/docs/events-api-v2-overview, read 2026-11
-PACE = Pace(rate_per_second=2.0, burst_count=10, concurrency_count=2)
+PACE = Pace(rate_per_second=2.0, concurrency_count=2)
 
 _EVENT_TYPES = {Form.TRIGGER: "trigger", Form.RESOLVE: "resolve", Form.MESSAGE: "trigger"}
 
@@ -65,14 +72,15 @@ class PagerDuty:
         (notice,) = batch
         body = self._render_v1(notice) if self.api == "v1" else self._render_v2(notice)
         url = Secret(self.host.rstrip("/") + PATHS[self.api])
-        return Request("POST", url, {"Content-Type": "application/json"}, encode_json(body))
+        headers = {"Content-Type": "application/json"}
+        return Request("POST", url, headers, encode_json(body), secrets=(self.key,))
 
     def _render_v1(self, notice: Notice) -> dict[str, Any]:
         body: dict[str, Any] = {
             "service_key": self.key.reveal(),
             "event_type": _EVENT_TYPES[notice.form],
             "incident_key": incident_key(notice),
-            "description": cut(notice.text, SUMMARY_MAX_CHARS),
+            "description": _summary(notice),
         }
         if self.details:
             body["details"] = self._details(notice)
@@ -89,7 +97,7 @@ class PagerDuty:
         if notice.form is Form.RESOLVE:
             return body
         payload = {
-            "summary": cut(notice.text, SUMMARY_MAX_CHARS),
+            "summary": _summary(notice),
             "source": notice.details.get("stream") or self.client,
             "severity": notice.severity.value,
             "timestamp": datetime.fromtimestamp(notice.at, UTC).isoformat(timespec="milliseconds"),
@@ -105,7 +113,10 @@ class PagerDuty:
     def judge(self, batch: Sequence[Notice], response: Response) -> Sequence[Outcome]:
         """Read the answer: accepted, throttled (v1 says so with 403), or wrong."""
         outcome = judge_status(response)
-        if self.api == "v1" and response.status == 403:  # noqa: PLR2004 - v1's word for 429
+        if isinstance(outcome, Delivered) and response.body.lstrip()[:1] == b"<":
+            # A portal or a proxy answers everything with a page of its own.
+            outcome = Park(Reason.CLIENT, f"this is not PagerDuty: {said_by(response)}")
+        elif self.api == "v1" and response.status == 403:  # noqa: PLR2004 - v1's word for 429
             after = response.retry_after_seconds
             said = said_by(response)
             outcome = RetryLater(Reason.RATE_LIMITED, said, after, surely_refused=True)
@@ -123,7 +134,7 @@ class _Answer(msgspec.Struct):
 def _blames_the_key(body: bytes) -> bool:
     try:
         errors = msgspec.json.decode(body, type=_Answer).errors
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
     return any("routing_key" in error or "service_key" in error for error in errors)
 
@@ -132,6 +143,11 @@ def incident_key(notice: Notice) -> str:
     """Give the key of the incident: the notice's own, or its digest where that is too long."""
     key = notice.id if notice.form is Form.MESSAGE else notice.key
     return key if len(key) <= KEY_MAX_CHARS else hashlib.sha256(key.encode()).hexdigest()
+
+
+def _summary(notice: Notice) -> str:
+    """Give the text; an event that says nothing would be refused, so then the rule's name."""
+    return cut(notice.text if notice.text.strip() else notice.rule, SUMMARY_MAX_CHARS)
 
 
 def cut(text: str, max_chars: int) -> str:
@@ -145,6 +161,9 @@ def make_pagerduty(settings: PagerDutySettings) -> PagerDuty:
     :raises ValueError: if ``host`` is no HTTP URL, or ``key`` cannot be a v2 routing key.
     """
     require_http_url("host", settings.host)
+    if not settings.client:
+        message = "client: it is empty"
+        raise ValueError(message)
     length = len(settings.key.reveal())
     if not length:
         message = "key: it is empty"

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from traceback import extract_tb
 
+import attrs
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
@@ -12,6 +15,7 @@ from tutumwatch.http import DEADLINE_SECONDS, HTTPCaller, NoResponse
 from tutumwatch.notifiers.contract import Notifier, Sender
 from tutumwatch.notifiers.outcomes import GiveUp, Outcome, Reason, RetryLater
 from tutumwatch.rules.notice import Notice
+from tutumwatch.secret import blot_out
 
 
 class NotifierService(Service):
@@ -46,11 +50,17 @@ class NotifierService(Service):
         self, batch: Sequence[Notice], memory: Mapping[str, str]
     ) -> Sequence[Outcome]:
         try:
-            return await self._deliver(batch, memory)
+            outcomes = list(await self._deliver(batch, memory))
         except CancelledError:
             return [RetryLater(Reason.TIMEOUT, "cancelled: we are stopping")] * len(batch)
         except Exception as error:  # noqa: BLE001 - these notices become dead letters for a person to see
-            return self._bug(error, batch)
+            # Without the error's words: they may repeat a request, which holds the credential.
+            last = extract_tb(error.__traceback__)[-1]
+            where = f"{Path(last.filename).name}:{last.lineno}"
+            return self._bug(f"it raised {type(error).__name__} at {where}", batch)
+        if len(outcomes) != len(batch):
+            return self._bug(f"{len(outcomes)} outcomes for {len(batch)} notices", batch)
+        return outcomes
 
     async def _deliver(
         self, batch: Sequence[Notice], memory: Mapping[str, str]
@@ -63,12 +73,11 @@ class NotifierService(Service):
             reason = Reason.TIMEOUT if answer.timed_out else Reason.NETWORK
             lost = RetryLater(reason, answer.sentence, surely_refused=answer.surely_unsent)
             return [lost] * len(batch)
-        return self._notifier.judge(batch, answer)
+        said = blot_out(answer.body, (request.url, *request.secrets))
+        return self._notifier.judge(batch, attrs.evolve(answer, body=said))
 
-    def _bug(self, error: Exception, batch: Sequence[Notice]) -> Sequence[Outcome]:
-        # Without its traceback's values: a request under way holds the credential.
-        name = type(error).__name__
+    def _bug(self, what: str, batch: Sequence[Notice]) -> Sequence[Outcome]:
         self._log.error(
-            "{notifier}: a bug in the notifier: {error}", notifier=self.notifier_name, error=name
+            "{notifier}: a bug in the notifier: {what}", notifier=self.notifier_name, what=what
         )
-        return [GiveUp(Reason.CLIENT, f"the notifier raised {name}")] * len(batch)
+        return [GiveUp(Reason.CLIENT, f"a bug in the notifier: {what}")] * len(batch)

@@ -31,6 +31,11 @@ from tutumwatch.secret import Secret
 # https://docs.slack.dev/reference/methods/chat.postMessage, read 2026-11
 TEXT_ADVISED_CHARS = 4_000
 TEXT_MAX_CHARS = 40_000
+# So that each notice of a full batch has 400 characters.
+BATCH_MAX_COUNT = 100
+ENTITY_MAX_CHARS = len("&amp;")
+# Longer ones are not worth the text before them.
+LINK_MAX_CHARS = 1_000
 # 1 message a second for each channel, "short bursts" allowed.
 # https://docs.slack.dev/apis/web-api/rate-limits, read 2026-11
 PACE = Pace(batch_count=20, batch_above_count=10, rate_per_second=1.0, burst_count=10)
@@ -67,7 +72,7 @@ class Slack:
         """Read the answer: ``ok``, or one bare word that says what is wrong."""
         word = response.body[:200].strip().decode("utf-8", "replace")
         outcome = judge_status(response)
-        if isinstance(outcome, Delivered) and not _is_ok(word):
+        if isinstance(outcome, Delivered) and word not in {"ok", ""} and not _is_ok(response.body):
             outcome = Park(Reason.CLIENT, f"this is not Slack: {said_by(response)}")
         elif word in _TARGET_ERRORS:
             outcome = Park(Reason.AUTH, said_by(response))
@@ -78,13 +83,11 @@ class Slack:
         return for_all(batch, outcome)
 
 
-def _is_ok(word: str) -> bool:
-    """Accept what Slack answers, and what servers that speak Slack's webhooks answer."""
-    if word in {"ok", ""}:
-        return True
+def _is_ok(body: bytes) -> bool:
+    """Accept what servers that speak Slack's webhooks answer in its place."""
     try:
-        answer = msgspec.json.decode(word)
-    except msgspec.DecodeError:
+        answer = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
     return isinstance(answer, dict) and (answer.get("ok") is True or answer.get("success") is True)
 
@@ -102,21 +105,23 @@ def cut_escaped(text: str, max_chars: int) -> str:
     if len(text) <= max_chars:
         return text
     cut = text[: max_chars - 1]
-    for start, end in (("&", ";"), ("<", ">")):
+    for start, end, longest in (("&", ";", ENTITY_MAX_CHARS), ("<", ">", LINK_MAX_CHARS)):
         opened = cut.rfind(start)
-        if opened >= 0 and cut.find(end, opened) < 0:
-            close = text.find(end, opened)
-            # An entity is at most 5 characters long; a lone & is text.
-            if start == "<" or 0 <= close - opened < 5:  # noqa: PLR2004 - len("&amp;")
-                cut = cut[:opened]
+        # One that is not closed soon is text.
+        close = text.find(end, opened, opened + longest) if opened >= 0 else -1
+        if close >= len(cut):
+            cut = cut[:opened]
     return cut + "…"
 
 
 def make_slack(settings: SlackSettings) -> Slack:
     """Make a Slack notifier.
 
-    :raises ValueError: if ``url`` is no HTTP URL.
+    :raises ValueError: if ``url`` is no HTTP URL, or ``batch`` leaves no room for a notice.
     """
+    if settings.batch is not None and settings.batch > BATCH_MAX_COUNT:
+        message = f"batch: must be at most {BATCH_MAX_COUNT}"
+        raise ValueError(message)
     require_http_url("url", settings.url.reveal())
     return Slack(settings.url)
 

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
 import attrs
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from tutumwatch.notifiers.contract import Pace
-from tutumwatch.notifiers.outcomes import Delivered, GiveUp, Outcome, Park, RetryLater, Smaller
-from tutumwatch.outbox.gate import (
-    BACKOFF_FIRST_SECONDS,
-    RETRY_AFTER_MAX_SECONDS,
-    Gate,
-    State,
-    backoff_seconds,
-)
+from tutumwatch.notifiers.outcomes import Delivered, GiveUp, Outcome, RetryLater, Smaller
+from tutumwatch.outbox.gate import BACKOFF_FIRST_SECONDS, Gate, State, retry_seconds
 from tutumwatch.outbox.heads import Heads
-from tutumwatch.outbox.store import Delivery, Store
+from tutumwatch.outbox.store import Delivery, Store, StoreUnwritableError
+from tutumwatch.outbox.tally import Tally
 from tutumwatch.rules.notice import Notice
 
 # A request ends after its deadline; one that is still out this much later never will.
@@ -38,6 +33,13 @@ class Deliver(Protocol):
 
 
 @attrs.define(eq=False)
+class _Request:
+    """Something under way. ``since`` moves on while only the store keeps it from ending."""
+
+    since: float
+
+
+@attrs.define(eq=False)
 class Deliverer:
     """Sends the heads of one notifier's lanes. Nothing here waits: it is woken.
 
@@ -51,14 +53,13 @@ class Deliverer:
     _clock: IReactorTime
     _jitter: Callable[[], float]
     _report: Callable[[str, State, str], None]
-    counts: Counter[str] = attrs.field(factory=Counter)
+    _tally: Tally = attrs.field(init=False)
     _gate: Gate = attrs.field(init=False)
     _heads: Heads = attrs.field(factory=Heads)
     _singly: set[int] = attrs.field(factory=set)
     _first_up: dict[int, float] = attrs.field(factory=dict)
-    _under_way: dict[Deferred[None], float] = attrs.field(factory=dict)
+    _under_way: dict[_Request, Deferred[None]] = attrs.field(factory=dict)
     _timer: IDelayedCall | None = None
-    _last_said: str = ""
     _slot_free_at: float = 0.0
     _waking: bool = False
     _stopped: bool = False
@@ -68,6 +69,12 @@ class Deliverer:
 
     def __attrs_post_init__(self) -> None:
         self._gate = Gate(self._pace, self._jitter)
+        self._tally = Tally(self.notifier)
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """How often each outcome came, by its name."""
+        return self._tally.counts
 
     @property
     def state(self) -> State:
@@ -101,9 +108,10 @@ class Deliverer:
         while not self._stopped and self._may_send(now):
             batch = self._heads.take(self._portion(now), now)
             self._gate.take(now)
-            task = Deferred.fromCoroutine(self._send(batch))
-            self._under_way[task] = now
-            task.addBoth(self._ended, task)
+            request = _Request(now)
+            task = Deferred.fromCoroutine(self._send(batch, request))
+            self._under_way[request] = task
+            task.addBoth(self._ended, request)
         self._waking = False
         due = self._next_wake(now)
         if due is not None and not self._stopped:
@@ -111,12 +119,15 @@ class Deliverer:
         self._tell_quiet()
 
     def _may_send(self, now: float) -> bool:
-        slots = 1 if self._gate.is_probing else self._pace.concurrency_count
-        if not len(self._heads) or len(self._under_way) >= slots or self._gate.opens_at(now) > now:
+        if not len(self._heads) or not self._has_slot() or not self._gate.is_open(now):
             return False
         if self._gate.is_probing:
             self._heads.hurry_first(now)
         return self._heads.ready_count(now) > 0
+
+    def _has_slot(self) -> bool:
+        slots = 1 if self._gate.is_probing else self._pace.concurrency_count
+        return len(self._under_way) < slots
 
     def _portion(self, now: float) -> int:
         """Say how many notices the next request takes."""
@@ -126,25 +137,26 @@ class Deliverer:
         return self._pace.batch_count
 
     def _next_wake(self, now: float) -> float | None:
-        slots = 1 if self._gate.is_probing else self._pace.concurrency_count
-        if not len(self._heads) or len(self._under_way) >= slots:
+        if not len(self._heads) or not self._has_slot():
             return None  # woken by an offer, or by the end of what is under way
-        opens = self._gate.opens_at(now)
+        opens = self._gate.opens_at
         if self._gate.is_probing or self._heads.ready_count(now):
             return opens
         due = self._heads.next_due()
         return None if due is None else max(due, opens)
 
-    def _ended(self, result: object, task: Deferred[None]) -> object:
-        del self._under_way[task]
+    def _ended(self, result: object, request: _Request) -> object:
+        del self._under_way[request]
         self._slot_free_at = self._clock.seconds()
         self.wake()
         return result
 
-    async def _send(self, batch: Sequence[Delivery]) -> None:
+    async def _send(self, batch: Sequence[Delivery], request: _Request) -> None:
         try:
             begun = await self._store.begin([head.row_id for head in batch])
+            self._forget_withdrawn(batch, begun)
             if not begun:
+                self._gate.give_back()
                 return
             memory = {h.notice.key: h.memory for h in begun if h.memory is not None}
             outcomes = await self._deliver([head.notice for head in begun], memory)
@@ -152,13 +164,34 @@ class Deliverer:
                 head.row_id: self._settle(head, outcome, len(begun))
                 for head, outcome in zip(begun, outcomes, strict=True)
             }
-            self._take_in(list(settled.values()))
-            heads = await self._store.finish(settled)
+            for head in begun:
+                self._tally.count(head.notice, settled[head.row_id])
+            self._learn(outcomes)
+            heads = await self._finish(settled, request)
+        except (CancelledError, StoreUnwritableError):  # we are stopping, or nothing can be kept
+            self._again(batch, {})
+            return
         except Exception:  # noqa: BLE001 - the loop must go on: these heads are sent again later
             self._log.failure("{notifier}: delivering failed", notifier=self.notifier)
             self._again(batch, {})
             return
         self._again(heads, settled)
+
+    def _forget_withdrawn(self, batch: Sequence[Delivery], begun: Sequence[Delivery]) -> None:
+        for row_id in {head.row_id for head in batch} - {head.row_id for head in begun}:
+            self._singly.discard(row_id)
+            self._first_up.pop(row_id, None)
+
+    async def _finish(
+        self, settled: Mapping[int, Outcome], request: _Request
+    ) -> Sequence[Delivery]:
+        """Note how it ended, for as often as it takes: to send again would say it twice."""
+        while True:
+            try:
+                return await self._store.finish(settled)
+            except StoreUnwritableError:
+                await deferLater(self._clock, BACKOFF_FIRST_SECONDS)
+                request.since = self._clock.seconds()
 
     def _settle(self, head: Delivery, outcome: Outcome, batch_size: int) -> Outcome:
         """Give the outcome that counts: an endless retry, or a batch of one, ends."""
@@ -166,53 +199,25 @@ class Deliverer:
         match outcome:
             case RetryLater():
                 up = self._gate.up_seconds(now)
-                if (
-                    up - self._first_up.setdefault(head.row_id, up)
-                    > self._pace.give_up_after_seconds
-                ):
-                    return GiveUp(
-                        outcome.reason, f"tried {head.attempts + 1} times: {outcome.said}"
-                    )
+                up_since = up - self._first_up.setdefault(head.row_id, up)
+                if up_since > self._pace.give_up_after_seconds:
+                    said = f"tried {head.attempts + 1} times: {outcome.said}"
+                    return GiveUp(outcome.reason, said)
             case Smaller() if batch_size == 1:
                 return GiveUp(outcome.reason, outcome.said)
             case _:
                 pass
         return outcome
 
-    def _take_in(self, outcomes: Sequence[Outcome]) -> None:
-        """Count the outcomes of a request, and let the gate learn from them."""
+    def _learn(self, outcomes: Sequence[Outcome]) -> None:
+        """Let the gate learn from a request that ended, and report the state that it comes to."""
         before, now = self._gate.state, self._clock.seconds()
-        for outcome in outcomes:
-            self.counts[type(outcome).__name__] += 1
-            if isinstance(outcome, GiveUp):
-                self._log.error(
-                    "{notifier} gave up a notice ({reason}): {said}",
-                    notifier=self.notifier,
-                    reason=outcome.reason.value,
-                    said=outcome.said,
-                )
-        failure = self._gate.learn(now, outcomes)
-        if failure is None:
-            self._last_said = ""
-        else:
-            self._say(failure)
+        self._tally.judge(self._gate.learn(now, outcomes))
         if self._gate.state is before:
             return
         if self._gate.state is State.DELIVERING:
             self._heads.hurry(now)
         self._report(self.notifier, self._gate.state, self._gate.reason)
-
-    def _say(self, outcome: RetryLater | Park) -> None:
-        """Warn once of a failure; the same one repeated is only counted."""
-        said = f"{type(outcome).__name__} {outcome.reason.value}"
-        if said != self._last_said:
-            self._last_said = said
-            self._log.warn(
-                "{notifier} does not take notices ({reason}): {said}",
-                notifier=self.notifier,
-                reason=outcome.reason.value,
-                said=outcome.said,
-            )
 
     def _again(self, heads: Sequence[Delivery], settled: Mapping[int, Outcome]) -> None:
         """Take on the heads that are next, those of failed attempts when their time comes."""
@@ -225,17 +230,12 @@ class Deliverer:
             ended = settled.get(head.row_id)
             wait = 0.0
             if isinstance(ended, RetryLater):
-                wait = self._retry_seconds(head, ended)
+                wait = retry_seconds(ended.after_seconds, head.attempts, self._jitter)
             elif isinstance(ended, Smaller):
                 self._singly.add(head.row_id)
             elif not settled:  # the store or the notifier's service failed: a bug, so no haste
                 wait = BACKOFF_FIRST_SECONDS
             self._heads.add(head, now, now + wait)
-
-    def _retry_seconds(self, head: Delivery, outcome: RetryLater) -> float:
-        if outcome.after_seconds is None:
-            return backoff_seconds(head.attempts, self._jitter)
-        return min(max(outcome.after_seconds, BACKOFF_FIRST_SECONDS), RETRY_AFTER_MAX_SECONDS)
 
     def stuck_seconds(self) -> float:
         """Give for how long something that could be sent has not been taken, or ended.
@@ -243,14 +243,14 @@ class Deliverer:
         0 while the destination is down, parked, throttled, or has nothing to do.
         """
         now = self._clock.seconds()
-        oldest = min(self._under_way.values(), default=now)
+        oldest = min((request.since for request in self._under_way), default=now)
         lost = max(0.0, now - oldest - REQUEST_LOST_SECONDS)
+        self._heads.ready_count(now)  # a due one is ready, also if its timer was lost
         since = self._heads.ready_since
-        slots = 1 if self._gate.is_probing else self._pace.concurrency_count
-        closed = self._gate.is_probing or self._gate.opens_at(now) > now
-        if since is None or closed or len(self._under_way) >= slots:
+        closed = self._gate.is_probing or not self._gate.is_open(now)
+        if since is None or closed or not self._has_slot():
             return lost
-        return max(lost, now - max(since, self._slot_free_at, self._gate.open_since(now)))
+        return max(lost, now - max(since, self._slot_free_at, self._gate.opens_at))
 
     def when_quiet(self, deadline: float) -> Deferred[None]:
         """Give a Deferred that fires when nothing is under way and nothing can go by then."""
@@ -276,5 +276,5 @@ class Deliverer:
 
     def cancel(self) -> None:
         """End what is under way."""
-        for task in list(self._under_way):
+        for task in list(self._under_way.values()):
             task.cancel()

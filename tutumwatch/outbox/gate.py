@@ -20,6 +20,8 @@ CIRCUIT_FAILURES_COUNT = 10
 CIRCUIT_SILENCE_SECONDS = 5.0
 PROBE_MAX_SECONDS = 60.0
 PARKED_PROBE_SECONDS = 300.0
+# A timer may be this much early: rounding, not a reason to wait for another one.
+ROUNDING_SECONDS = 1e-6
 
 
 class State(Enum):
@@ -41,6 +43,21 @@ def backoff_seconds(
     return min(longest, doubled) * jitter()
 
 
+def retry_seconds(
+    asked: float | None,
+    failures: int,
+    jitter: Callable[[], float],
+    longest: float = BACKOFF_MAX_SECONDS,
+) -> float:
+    """Give how long to wait: what a ``Retry-After`` asked for, if that is a second to an hour.
+
+    Less than a second is no answer to a server that says so each time: then waits grow.
+    """
+    if asked is None or asked < BACKOFF_FIRST_SECONDS:
+        return backoff_seconds(failures, jitter, longest)
+    return min(asked, RETRY_AFTER_MAX_SECONDS)
+
+
 @attrs.define
 class Gate:
     """Says when the next request to a destination may go."""
@@ -49,8 +66,11 @@ class Gate:
     _jitter: Callable[[], float]
     state: State = State.DELIVERING
     reason: str = ""
-    # While this is later than now, nothing goes.
-    _closed_until: float = 0.0
+    # Nothing goes before a token is there, before a Retry-After has passed, and, while the
+    # destination is down, before the next probe.
+    _token_at: float = 0.0
+    _asked_until: float = 0.0
+    _probe_at: float = 0.0
     _tokens: float = attrs.field(init=False)
     _tokens_at: float = 0.0
     _failures_count: int = 0
@@ -63,23 +83,14 @@ class Gate:
     def __attrs_post_init__(self) -> None:
         self._tokens = float(self._pace.burst_count)
 
-    def opens_at(self, now: float) -> float:
-        """Give the time from which a request may go; not later than now if one may go now."""
-        at = self._closed_until
-        rate = self._pace.rate_per_second
-        if rate > 0:
-            self._refill(now)
-            missing = 1.0 - self._tokens
-            # A millionth of a token is rounding, not a reason to wait for a timer.
-            if missing > 1e-6:  # noqa: PLR2004 - see above
-                at = max(at, now + missing / rate)
-        return at
+    @property
+    def opens_at(self) -> float:
+        """Since when a request may go, or from when on one will."""
+        return max(self._token_at, self._asked_until, self._probe_at)
 
-    def open_since(self, now: float) -> float:
-        """Give since when a request may go, of a gate that is open now."""
-        rate = self._pace.rate_per_second
-        token_since = now - max(0.0, self._tokens - 1.0) / rate if rate > 0 else 0.0
-        return max(self._closed_until, token_since)
+    def is_open(self, now: float) -> bool:
+        """Say whether a request may go now."""
+        return self.opens_at - now < ROUNDING_SECONDS
 
     @property
     def is_probing(self) -> bool:
@@ -88,14 +99,20 @@ class Gate:
 
     def take(self, now: float) -> None:
         """Count one request that goes now."""
-        if self._pace.rate_per_second > 0:
-            self._refill(now)
-            self._tokens -= 1.0
-
-    def _refill(self, now: float) -> None:
         gained = (now - self._tokens_at) * self._pace.rate_per_second
         self._tokens = min(float(self._pace.burst_count), self._tokens + gained)
         self._tokens_at = now
+        self._add_token(-1.0)
+
+    def give_back(self) -> None:
+        """Take back that a request goes: nothing was left to send."""
+        self._add_token(1.0)
+
+    def _add_token(self, count: float) -> None:
+        rate = self._pace.rate_per_second
+        if rate > 0:
+            self._tokens += count
+            self._token_at = self._tokens_at + max(0.0, 1.0 - self._tokens) / rate
 
     def learn(self, now: float, outcomes: Sequence[Outcome]) -> RetryLater | Park | None:
         """Learn from a request that ended; give the outcome that speaks against the destination.
@@ -113,7 +130,7 @@ class Gate:
             self._succeed(now)
             return None
         limited = retried.reason is Reason.RATE_LIMITED
-        if not limited:
+        if not limited or self.is_probing:
             self._fail(now, retried)
         if self._pace.retry_after == "destination" and (
             limited or retried.after_seconds is not None
@@ -125,11 +142,14 @@ class Gate:
         self._up_at = now
         self._failures_count = self._limits_count = self._probes_count = 0
         self._last_success = now
-        self._closed_until = min(self._closed_until, now)
+        # A Retry-After holds: what succeeds meanwhile was sent before it came.
+        self._probe_at = min(self._probe_at, now)
         self.state, self.reason = State.DELIVERING, ""
 
     def _fail(self, now: float, failed: RetryLater) -> None:
         """Count a failure; too many in a row, with no success for a while, open the circuit."""
+        if self._probe_at - now >= ROUNDING_SECONDS:
+            return  # sent before the circuit opened, so no probe
         self._failures_count += 1
         silent = now - self._last_success >= CIRCUIT_SILENCE_SECONDS
         if self.state is State.DELIVERING and not (
@@ -140,24 +160,22 @@ class Gate:
         self._up_at = None
         self._probes_count += 1
         wait = backoff_seconds(self._probes_count + 2, self._jitter, PROBE_MAX_SECONDS)
-        self._close(now + wait)
+        self._probe_at = now + wait
 
     def _wait(self, now: float, after_seconds: float | None) -> None:
-        """Obey a Retry-After of the whole destination; at least a second, at most an hour."""
+        """Obey a Retry-After of the whole destination."""
         self._limits_count += 1
-        wait = after_seconds
-        if wait is None:
-            wait = backoff_seconds(self._limits_count, self._jitter, PROBE_MAX_SECONDS)
-        self._close(now + min(max(wait, BACKOFF_FIRST_SECONDS), RETRY_AFTER_MAX_SECONDS))
+        wait = retry_seconds(after_seconds, self._limits_count, self._jitter, PROBE_MAX_SECONDS)
+        self._asked_until = max(self._asked_until, now + wait)
 
     def _park(self, now: float, parked: Park) -> None:
         self._up_at = None
         self.state, self.reason = State.REFUSED, f"{parked.reason.value}: {parked.said}"
-        self._close(now + PARKED_PROBE_SECONDS)
+        self._probe_at = now + PARKED_PROBE_SECONDS
 
     def probe_now(self) -> None:
         """Let a probe go at once: somebody may have put it right."""
-        self._closed_until = 0.0
+        self._probe_at = 0.0
 
     def up_seconds(self, now: float) -> float:
         """Give for how long the destination has been up, of all the time that we know of."""
@@ -168,6 +186,3 @@ class Gate:
         if self._up_at is not None:
             self._up_seconds += now - self._up_at
             self._up_at = now
-
-    def _close(self, until: float) -> None:
-        self._closed_until = max(self._closed_until, until)

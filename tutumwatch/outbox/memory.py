@@ -25,7 +25,7 @@ class _Status(Enum):
     SENDING = "being sent"
 
 
-@attrs.define
+@attrs.define(eq=False)
 class _Row:
     id: int
     lane: Lane
@@ -146,9 +146,7 @@ class MemoryStore:
     def _put_back(self, row: _Row) -> None:
         row.status = _Status.PENDING
         row.given_out = False
-        rows = self._lanes[row.lane]
-        if rows[0] is row:
-            self._withdraw_opposites(rows, 0)
+        self._withdraw_opposites(self._lanes[row.lane], 0)
 
     def _withdraw_opposites(self, rows: deque[_Row], index: int) -> None:
         """Withdraw a trigger and the resolve behind it, if it is proved that nobody saw it."""

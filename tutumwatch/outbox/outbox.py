@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping, Sequence
 
 from twisted.application.service import Service
 from twisted.internet.defer import DeferredList
-from twisted.internet.defer import TimeoutError as DeferredTimeoutError
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
@@ -54,17 +52,14 @@ class Outbox(Service):
         """Count what is owed, by notifier."""
         return self._store.owed_counts()
 
-    def stuck_seconds(self) -> float:
-        """Give for how long something that could be sent was not."""
-        return max((d.stuck_seconds() for d in self.deliverers.values()), default=0.0)
-
     async def drain(self, grace_seconds: float) -> None:
         """Go on sending for as long as there is something to send, but not longer than this."""
         deadline = self._clock.seconds() + grace_seconds
-        quiet = DeferredList([d.when_quiet(deadline) for d in self.deliverers.values()])
-        quiet.addTimeout(grace_seconds, self._clock)
-        with contextlib.suppress(DeferredTimeoutError):
-            await quiet
+        quiet = DeferredList(
+            [d.when_quiet(deadline) for d in self.deliverers.values()], consumeErrors=True
+        )
+        # When the time is up, each that is not quiet ends cancelled, and the list with them.
+        await quiet.addTimeout(grace_seconds, self._clock)
         for deliverer in self.deliverers.values():
             deliverer.stop()
             deliverer.cancel()

@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 import attrs
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from tutumwatch.events.inputs import Answer, Looked, Unanswered
 from tutumwatch.resources.client import ResourceClient
@@ -44,6 +45,7 @@ class LookUps:
     _under_way: dict[_Name, bool] = attrs.field(factory=dict)
     _tasks: set[Deferred[None]] = attrs.field(factory=set)
     _last_failure: str = ""
+    _starting: bool = False
     _stopped: bool = False
 
     _log = Logger()
@@ -56,24 +58,33 @@ class LookUps:
         name = (stream, resource_uri)
         if name in self._under_way:
             self._under_way[name] |= fresh
-        elif name not in self._queued:
+        elif name not in self._queued and not self._stopped:
             self._queued.add(name)
             self._queue.append(name)
             self._go_on()
 
     def _go_on(self) -> None:
-        while self._queue and len(self._under_way) < LOOK_UPS_AT_ONCE_COUNT and not self._stopped:
+        if self._starting:  # what ends within the loop below, ends here
+            return
+        self._starting = True
+        while self._queue and len(self._under_way) < LOOK_UPS_AT_ONCE_COUNT:
             name = self._queue.popleft()
             self._queued.discard(name)
             self._under_way[name] = False
             task = Deferred.fromCoroutine(self._look_up(name))
             self._tasks.add(task)
-            task.addErrback(lambda f: self._log.failure("a look-up failed", f))
+            task.addErrback(self._failed)
             task.addBoth(self._ended, task, name)
+        self._starting = False
+
+    def _failed(self, failure: Failure) -> None:
+        """Log a bug; those who wait for the answer give up when their time comes."""
+        if not failure.check(CancelledError):
+            self._log.failure("a look-up failed", failure)
 
     def _ended(self, _result: object, task: Deferred[None], name: _Name) -> None:
         self._tasks.discard(task)
-        if self._under_way.pop(name):
+        if self._under_way.pop(name) and not self._stopped:
             self._queued.add(name)
             self._queue.appendleft(name)
         self._go_on()
@@ -82,13 +93,14 @@ class LookUps:
         stream, resource_uri = name
         asked = self._last_number()
         answer = await self._answer(stream, resource_uri)
+        if self._stopped:
+            return
         self.counts[type(answer).__name__] += 1
         if isinstance(answer, Unanswered):
             self._say(stream, resource_uri, answer)
         else:
             self._last_failure = ""
-        if not self._stopped:
-            self._submit(Looked(stream, resource_uri, asked, answer, self._now()))
+        self._submit(Looked(stream, resource_uri, asked, answer, self._now()))
 
     async def _answer(self, stream: str, resource_uri: str) -> Answer:
         """Ask; once more after a second if there was no answer and the deadline allows."""
@@ -99,7 +111,7 @@ class LookUps:
         answer = await client.get_resource(resource_uri, LOOK_UP_DEADLINE_SECONDS)
         left = deadline - self._clock.seconds() - 2 * RETRY_SECONDS
         if isinstance(answer, Unanswered) and left > 0 and not self._stopped:
-            await deferLater(self._clock, RETRY_SECONDS, lambda: None)
+            await deferLater(self._clock, RETRY_SECONDS)
             answer = await client.get_resource(resource_uri, left)
         return answer
 

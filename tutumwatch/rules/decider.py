@@ -12,18 +12,20 @@ from typing import assert_never
 import attrs
 
 from tutumwatch.events.event import Rejected, decode_event, sample_of
-from tutumwatch.events.inputs import Input, Link, LinkType, Looked, Message, Tick
+from tutumwatch.events.inputs import LINK_TYPES, Input, Link, LinkType, Looked, Message, Tick
 from tutumwatch.inventory.inventory import Inventory
 from tutumwatch.inventory.resource import Change, ChangeKind
 from tutumwatch.rules.decisions import Decisions, Settled, WaitingRow
 from tutumwatch.rules.incidents import Incidents
 from tutumwatch.rules.matchers import Answer
 from tutumwatch.rules.messages import MessageRule
+from tutumwatch.rules.notice import Notice
 from tutumwatch.rules.waiting import Waiting
 
 UUIDS_REMEMBERED_COUNT = 10_000
 # A stream may invent types without end; rules are looked up afresh for those beyond this many.
 TYPES_MAX_COUNT = 100
+REASON_MAX_CHARS = 200
 CONNECTED = "Connected"
 
 
@@ -57,13 +59,12 @@ class Decider:
     def decide(self, item: Input) -> Decisions:
         """Say what one input comes to; one that cannot be decided is rejected, and counted."""
         self._input_count += 1
+        decisions = Decisions([item])
         try:
-            decisions = self._decide(item)
+            self._decide(item, decisions)
         except Exception as problem:  # noqa: BLE001 - one bad input must not stop the others
-            sample = sample_of(item.payload) if isinstance(item, Message) else repr(item)[:200]
-            self._reject(Rejected(f"{type(problem).__name__}: {problem}", sample))
-            decisions = Decisions()
-        decisions.inputs.append(item)
+            sample = item.payload if isinstance(item, Message) else repr(item).encode()
+            self._reject(_what(problem), sample)
         return decisions
 
     def next_due(self) -> float | None:
@@ -71,34 +72,38 @@ class Decider:
         times = (self.waiting.next_due(), self.incidents.next_due())
         return min((t for t in times if t is not None), default=None)
 
-    def _decide(self, item: Input) -> Decisions:
+    def _decide(self, item: Input, decisions: Decisions) -> None:
         match item:
             case Message():
-                return self._decide_message(item)
+                self._decide_message(item, decisions)
             case Link():
-                return self._decide_link(item)
+                self._decide_link(item, decisions)
             case Looked():
-                return self._decide_looked(item)
+                self._decide_looked(item, decisions)
             case Tick():
-                return self._decide_tick(item)
+                self._decide_tick(item, decisions)
             case _:
                 assert_never(item)
 
-    def _decide_message(self, message: Message) -> Decisions:
+    def _decide_message(self, message: Message, decisions: Decisions) -> None:
         self._last_number = message.number
         event = decode_event(message.payload)
         if isinstance(event, Rejected):
-            self._reject(event)
-            return Decisions()
+            self._reject(event.reason, message.payload)
+            return
+        if event.type in LINK_TYPES:
+            # Else a message could say that our own stream is down.
+            self._reject(f"the type {event.type!r} is not the platform's to tell", message.payload)
+            return
         if event.uuid and self._is_repeat(f"{message.stream}/{event.uuid}"):
             self.counts["repeated"] += 1
-            return Decisions()
+            return
         self.counts["events"] += 1
         change_id = f"{message.stream}/{event.uuid or f'{self._run_id}-{message.number}'}"
         change = self.inventory.apply_event(
             event, change_id, message.stream, message.number, message.at
         )
-        return self._speak(change)
+        self._speak(change, decisions)
 
     def _is_repeat(self, uuid: str) -> bool:
         if uuid in self._uuids:
@@ -108,90 +113,86 @@ class Decider:
             self._uuids.popitem(last=False)
         return False
 
-    def _reject(self, rejected: Rejected) -> None:
+    def _reject(self, reason: str, sample: bytes) -> None:
         self.counts["rejected"] += 1
-        self.last_rejected = rejected
+        self.last_rejected = Rejected(reason, sample_of(sample))
 
-    def _decide_link(self, link: Link) -> Decisions:
+    def _decide_link(self, link: Link, decisions: Decisions) -> None:
         change = self.inventory.apply_link(link, self._own_id())
-        decisions = self._speak(change)
         connected = link.type is LinkType.STREAM and link.state == CONNECTED
         if connected and link.name not in self._greeted:
             self._greeted.add(link.name)
             if not self.knows_the_past:
+                # Before the change is judged: what it closes is resolved once, not twice.
                 decisions.owed += self.incidents.resolve_orphans(change)
-        return decisions
+        self._speak(change, decisions)
 
     def _own_id(self) -> str:
         return f"{self._run_id}-input-{self._input_count}"
 
-    def _speak(self, change: Change) -> Decisions:
-        """Judge messages and incidents for a change."""
-        decisions = Decisions()
+    def _speak(self, change: Change, decisions: Decisions) -> None:
+        """Judge messages and incidents for a change; a rule that raises silences no other."""
         for rule in self._rules_for(change.after.type):
-            verdict = rule.judge(change, self.inventory)
-            if verdict.answer is Answer.NO:
-                continue
-            if verdict.answer is Answer.YES:
-                decisions.owed += rule.write(change, self.inventory)
-                continue
-            row = rule.wait(change, verdict.needs, self._last_number, change.at)
-            self._wait_or_settle(row, decisions)
+            try:
+                self._apply(rule, change, decisions)
+            except Exception as problem:  # noqa: BLE001 - a rejected one for this rule alone
+                self._reject(_what(problem), f"rule {rule.name!r}: {change.id}".encode())
         decisions.owed += self.incidents.judge(change)
-        return decisions
 
     def _rules_for(self, type_: str) -> list[MessageRule]:
         rules = self._by_type.get(type_)
         if rules is None:
-            rules = [
-                r for r in self._messages if r.matcher.types is None or type_ in r.matcher.types
-            ]
-            if len(self._by_type) < 100:  # noqa: PLR2004 - a stream may invent types without end
+            rules = [r for r in self._messages if r.matcher.may_match(type_)]
+            if len(self._by_type) < TYPES_MAX_COUNT:
                 self._by_type[type_] = rules
         return rules
 
-    def _wait_or_settle(self, row: WaitingRow, decisions: Decisions) -> None:
-        decisions.owed.append(row)
-        if self.waiting.is_full:
-            uris = {need.resource_uri for need in row.needs}
-            decisions.owed.append(self._settle(attrs.evolve(row, failed=frozenset(uris))))
-            return
-        self.waiting.add(row)
-        decisions.needs |= row.needs
+    def _apply(self, rule: MessageRule, change: Change, decisions: Decisions) -> None:
+        verdict = rule.judge(change, self.inventory)
+        if verdict.answer is Answer.YES:
+            decisions.owed += rule.write(change, self.inventory)
+        elif verdict.answer is Answer.UNKNOWN:
+            row = rule.wait(change, verdict.needs, self._last_number, change.at)
+            decisions.owed.append(row)
+            if self.waiting.is_full:
+                self._go_on(row.without(row.needs), decisions)
+            else:
+                self.waiting.add(row)
+                decisions.needs |= row.needs
 
-    def _decide_looked(self, looked: Looked) -> Decisions:
-        decisions = Decisions()
+    def _decide_looked(self, looked: Looked, decisions: Decisions) -> None:
         change = self.inventory.apply_looked(looked, self._own_id())
         for row in self.waiting.answer(looked):
             self._go_on(row, decisions)
         if change is not None and change.kind is not ChangeKind.SAME:
             decisions.owed += self.incidents.judge(change)
-        return decisions
 
     def _go_on(self, row: WaitingRow, decisions: Decisions) -> None:
-        """Judge a row again; what it learned may show that it needs to know more."""
-        verdict = self._rule(row).judge(row.change, self.inventory, row)
-        needs = frozenset(n for n in verdict.needs if n.resource_uri not in row.answered)
-        if needs and not row.failed:
-            self.waiting.add(attrs.evolve(row, needs=needs))
-            decisions.needs |= needs
-            return
-        decisions.owed.append(self._settle(row))
+        """Judge a row again: it waits on for what it has learned to need, or is settled.
 
-    def _settle(self, row: WaitingRow) -> Settled:
-        """End a row's waiting: said if it matches, or if nobody could tell whether it does."""
+        Settled is said if it matches, and if nobody could tell whether it does.
+        """
         self.waiting.remove(row)
-        rule = self._rule(row)
-        if rule.judge(row.change, self.inventory, row).answer is Answer.NO:
-            return Settled(row.id, ())
-        return Settled(row.id, tuple(rule.write(row.change, self.inventory, row)))
+        rule = self._by_name[row.rule]
+        notices: list[Notice] = []
+        try:
+            verdict = rule.judge(row.change, self.inventory, row)
+            needs = frozenset(n for n in verdict.needs if n.resource_uri not in row.answered)
+            if needs and not row.failed:
+                self.waiting.add(attrs.evolve(row, needs=needs))
+                decisions.needs |= needs
+                return
+            if verdict.answer is not Answer.NO:
+                notices = rule.write(row.change, self.inventory, row.without(verdict.needs))
+        except Exception as problem:  # noqa: BLE001 - a row that nobody settles blocks its lane
+            self._reject(_what(problem), f"rule {row.rule!r}: {row.change.id}".encode())
+        decisions.owed.append(Settled(row.id, tuple(notices)))
 
-    def _rule(self, row: WaitingRow) -> MessageRule:
-        return self._by_name[row.rule]
-
-    def _decide_tick(self, tick: Tick) -> Decisions:
-        decisions = Decisions()
+    def _decide_tick(self, tick: Tick, decisions: Decisions) -> None:
         for row in self.waiting.due(tick.at):
-            decisions.owed.append(self._settle(row))
+            self._go_on(row, decisions)
         decisions.owed += self.incidents.tick(tick.at)
-        return decisions
+
+
+def _what(problem: Exception) -> str:
+    return f"{type(problem).__name__}: {problem}"[:REASON_MAX_CHARS]

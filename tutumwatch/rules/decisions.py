@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TypeAlias
 
 import attrs
@@ -44,6 +45,16 @@ class WaitingRow:
     answered: frozenset[str] = frozenset()
     failed: frozenset[str] = frozenset()
     missing: frozenset[str] = frozenset()
+
+    def without(self, needs: Iterable[Need]) -> WaitingRow:
+        """Give the row as it is when these needs will never be answered."""
+        uris = {need.resource_uri for need in needs}
+        return attrs.evolve(
+            self,
+            needs=self.needs.difference(needs),
+            answered=self.answered | uris,
+            failed=self.failed | uris,
+        )
 
 
 @attrs.frozen

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 import attrs
 import msgspec
 
+from tutumwatch.events.inputs import LINK_TYPES
 from tutumwatch.inventory.inventory import Inventory
 from tutumwatch.inventory.resource import Change, Key
 from tutumwatch.rules.matchers import Answer, Matcher, compile_matcher
@@ -24,7 +25,6 @@ from tutumwatch.rules.timers import Timers
 from tutumwatch.rules.view import View
 from tutumwatch.settings import Duration, Settings
 
-LINK_TYPES = frozenset({"stream", "notifier"})
 DEFAULT_TEXT = "{{ type }} {{ name }} is {{ state | lower }}: {{ reason }}"
 DEFAULT_RESOLVE_TEXT = "{{ type }} {{ name }} is {{ state | lower }}"
 
@@ -153,11 +153,11 @@ class Incidents:
     def _judge(self, rule: IncidentRule, change: Change) -> list[Notice]:
         name = (rule.name, change.after.key)
         member = self._members.get(name)
-        verdict = rule.matcher.judge(View(self._inventory, change))
         if change.after.gone_at is not None:
-            return (
-                self._leave(rule, attrs.evolve(member, change=change), change.at) if member else []
-            )
+            if member is None:
+                return []
+            return self._leave(rule, attrs.evolve(member, change=change), change.at)
+        verdict = rule.matcher.judge(View(self._inventory, change))
         if verdict.answer is Answer.UNKNOWN:
             return []
         if verdict.answer is Answer.YES:
@@ -167,7 +167,8 @@ class Incidents:
     def _becomes_true(
         self, rule: IncidentRule, name: MemberName, member: Member | None, change: Change
     ) -> list[Notice]:
-        if member is None:
+        # The Tick that ends a gap may be late.
+        if member is None or _gap_seconds(member, change.at) >= rule.clear_for_seconds:
             incident = self._incident_name(rule, change)
             member = Member(name, incident, Phase.PENDING, change.at, change)
         if member.phase is not Phase.PENDING:
@@ -252,6 +253,10 @@ class Incidents:
             )
             for notifier in notifiers
         ]
+
+
+def _gap_seconds(member: Member, now: float) -> float:
+    return -1.0 if member.gap_since is None else now - member.gap_since
 
 
 def compile_incident(

@@ -13,15 +13,15 @@ from typing import Any
 
 import attrs
 
+from tutumwatch.inventory.fields import LABELS
 from tutumwatch.rules.decisions import Need
 from tutumwatch.rules.view import ABSENT, Unknown, Value, View
 from tutumwatch.rules.vocabulary import (
-    STATES,
-    TYPES,
     Path,
     explain_unknown,
+    explain_unlikely,
     field_of,
-    suggestion,
+    has_no_case,
 )
 
 
@@ -100,16 +100,16 @@ def compile_matcher(raw: object, mistake: Callable[[str, str], None]) -> Matcher
 
     :param mistake: told of each mistake: the dotted path below the match, and what is wrong.
     """
-    tables = raw if isinstance(raw, list) else [raw]
+    tables = raw if isinstance(raw, list) and raw else [raw]
     compiled: list[tuple[_FieldTest, ...]] = []
     types: set[str] | None = set()
     for table in tables:
         if not isinstance(table, Mapping):
             mistake("", f'expected a table such as {{ type = "service" }}, got {table!r}')
             continue
-        flat = dict(_flatten(table))
-        compiled.append(tuple(t for p, v in flat.items() if (t := _compile(p, v, mistake))))
-        named = _named_types(flat.get(("type",)))
+        flat = list(_flatten(table))
+        compiled.append(tuple(t for p, v in flat if (t := _compile(p, v, mistake))))
+        named = _named_types(dict(flat).get(("type",)))
         types = None if types is None or named is None else types | named
     return Matcher(tuple(compiled), None if types is None else frozenset(types))
 
@@ -118,11 +118,11 @@ def _flatten(table: Mapping[str, Any], above: Path = ()) -> Iterable[tuple[Path,
     """Make dotted keys, nested tables and quoted keys mean the same; a label is one key."""
     for key, value in table.items():
         path = (*above, *key.split("."))
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and value:
             yield from _flatten(value, path)
             continue
-        if "labels" in path[:-1]:
-            label = path.index("labels") + 1
+        if LABELS in path[:-1]:
+            label = path.index(LABELS) + 1
             path = (*path[:label], ".".join(path[label:]))
         yield path, value
 
@@ -134,28 +134,16 @@ def _compile(path: Path, raw: object, mistake: Callable[[str, str], None]) -> _F
         return None
     positives: list[Callable[[object], bool]] = []
     negatives: list[Callable[[object], bool]] = []
-    for pattern in raw if isinstance(raw, list) else [raw]:
+    for pattern in raw if isinstance(raw, list) and raw else [raw]:
         if not isinstance(pattern, str | bool | int | float):
             mistake(where, f"expected a text, a number, true or false, got {pattern!r}")
             continue
         negated = isinstance(pattern, str) and pattern.startswith("!")
         word = pattern[1:] if negated and isinstance(pattern, str) else pattern
-        _check_word(path, word, where, mistake)
+        if isinstance(word, str) and not _is_glob(word) and (why := explain_unlikely(path, word)):
+            mistake(where, why)
         (negatives if negated else positives).append(_compile_pattern(path, word))
     return _FieldTest(path, tuple(positives), tuple(negatives))
-
-
-def _check_word(path: Path, word: object, where: str, mistake: Callable[[str, str], None]) -> None:
-    """Find a state or type that nobody has; a near miss is a mistake, a far one may be new."""
-    known = {"state": STATES, "type": TYPES}.get(path[-1])
-    if known is None or not isinstance(word, str) or _is_glob(word):
-        return
-    if word.lower() in {k.lower() for k in known}:
-        return
-    near = suggestion(word.lower(), [k.lower() for k in known])
-    if near:
-        nearest = next(k for k in known if repr(k.lower()) in near)
-        mistake(where, f"{word!r} is no known {path[-1]} (did you mean {nearest!r}?)")
 
 
 def _is_glob(word: str) -> bool:
@@ -165,7 +153,7 @@ def _is_glob(word: str) -> bool:
 def _compile_pattern(path: Path, word: object) -> Callable[[object], bool]:
     if not isinstance(word, str):
         return lambda value: type(value) is type(word) and value == word
-    fold = str.lower if path[-1] == "state" else str
+    fold = str.lower if has_no_case(path) else str
     wanted = fold(word)
     if _is_glob(wanted):
         regex = re.escape(wanted).replace(r"\*", ".*").replace(r"\?", ".")

@@ -123,7 +123,7 @@ def render_or_say(text: Text, view: View, change: Change) -> str:
         after = change.after
         what = f"{after.type} {after.name or after.uri or after.key[2]}"
         happened = change.action or after.state or change.kind.value
-        return f"{what}: {happened} (its text failed: {type(problem).__name__})"
+        return text.escape(f"{what}: {happened} (its text failed: {type(problem).__name__})")
 
 
 def _marks(waited: WaitingRow | None) -> tuple[str, ...]:
@@ -176,6 +176,8 @@ def compile_texts(
         }
     except TextError as problem:
         mistake(key, str(problem))
+    if not notify:
+        mistake("notify", "names no notifier, so nobody would be told")
     for name in notify:
         if name not in known:
             mistake("notify", f"there is no notifier {name!r}{suggestion(name, known)}")

@@ -6,6 +6,7 @@ needs can be looked up before it is rendered.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -19,22 +20,34 @@ from tutumwatch.rules.vocabulary import Path, explain_unknown, field_of
 
 UNKNOWN_TEXT = "(unknown)"
 
-# English verbs that the platform uses and that do not simply take -ed or -d.
-_IRREGULAR = {"run": "ran", "begin": "began", "build": "built", "undo": "undone", "": ""}
-_DOUBLING = frozenset({"stop", "drop", "plug", "unplug", "tag", "untag", "log", "swap", "ship"})
+# Past participles that no ending makes. A verb may carry one of these before it: rebuild, undo.
+_IRREGULAR: dict[str, str] = dict(
+    re.findall(
+        r"(\w+):(\w+)",
+        "begin:begun bind:bound build:built do:done exec:executed find:found freeze:frozen get:got "
+        "give:given hold:held know:known lose:lost make:made put:put read:read run:run see:seen "
+        "send:sent set:set shut:shut split:split take:taken tell:told write:written",
+    )
+)
+_PREFIXES = ("re", "un", "over")
+# One syllable that ends in one consonant after one vowel doubles it: stop, drop, plug, tag.
+_DOUBLES = re.compile(r"(?:[^aeiou]|qu)+[aeiou][bdgklmnprtz]|(?:ad|com|e|o|per|sub|trans)mit")
 
 
 def past(verb: str) -> str:
-    """Put a verb in the past tense: create, created; stop, stopped; deploy, deployed."""
+    """Put a verb into the form that "was" goes with: created, stopped, deployed, run."""
     lower = verb.lower()
-    if lower in _IRREGULAR:
-        return _IRREGULAR[lower]
-    if lower.endswith("ed"):
+    prefix = next((p for p in _PREFIXES if lower.startswith(p)), "")
+    for before in dict.fromkeys(("", prefix)):
+        stem = lower.removeprefix(before)
+        if stem in _IRREGULAR:
+            return verb[: len(before)] + _IRREGULAR[stem]
+        if _DOUBLES.fullmatch(stem):
+            return f"{verb}{verb[-1]}ed"
+    if not lower or lower.endswith("ed"):
         return verb
     if lower.endswith("e"):
         return f"{verb}d"
-    if lower in _DOUBLING:
-        return f"{verb}{verb[-1]}ed"
     if lower.endswith("y") and lower[-2:-1] not in set("aeiou"):
         return f"{verb[:-1]}ied"
     return f"{verb}ed"
@@ -46,9 +59,13 @@ class TextError(ValueError):
 
 @attrs.frozen
 class Text:
-    """A compiled template. ``paths``: every field that it names."""
+    """A compiled template. ``paths``: every field that it names.
+
+    ``escape`` is what its values go through; what is said in its place must as well.
+    """
 
     paths: frozenset[Path]
+    escape: Callable[[str], str]
     _template: jinja2.Template
 
     def render(self, values: Mapping[Path, Value]) -> str:
@@ -92,7 +109,7 @@ def compile_text(source: str, escape: Callable[[str], str]) -> Text:
     except jinja2.TemplateSyntaxError as problem:
         message = f"line {problem.lineno} of the text: {problem.message}"
         raise TextError(message) from problem
-    return Text(frozenset(_fields_in(tree)), template)
+    return Text(frozenset(_fields_in(tree)), escape, template)
 
 
 def _fields_in(tree: nodes.Template) -> Iterator[Path]:

@@ -10,6 +10,7 @@ from enum import Enum
 from typing import Any, TypeAlias
 
 import attrs
+from msgspec.structs import replace
 
 from tutumwatch.events.resource_uri import parse_resource_uri
 from tutumwatch.inventory.inventory import Inventory
@@ -68,8 +69,7 @@ class View:
             case "changed":
                 return sorted(self._change.changed)
             case "date":
-                event = self._change.event
-                return (event.date if event is not None else None) or ABSENT
+                return self._change.date or ABSENT
             case _:
                 return self._field(self._latest(), path, settled=False)
 
@@ -79,7 +79,7 @@ class View:
         known = self._inventory.get(after.key)
         if known is None or known.fields is None or after.fields is not None:
             return after
-        return attrs.evolve(
+        return replace(
             after,
             name=after.name or known.name,
             fields=known.fields,
@@ -98,6 +98,8 @@ class View:
                 return resource.key[2] or ABSENT
             case ("resource_uri",):
                 return resource.uri or ABSENT
+            case ("reason",):
+                return (resource.fields or {}).get("reason", ABSENT)
             case ("parents",):
                 value = None if resource.parents is None else list(resource.parents)
             case ("name",):
@@ -118,12 +120,12 @@ class View:
         uri = self._parent_uri(self._latest(), type_)
         if not isinstance(uri, str):
             return uri
-        stream = self._change.after.stream
-        if type_ in self._fresh and uri not in self._answered:
-            return Unknown(Need(stream, uri, fresh=True))
         name = parse_resource_uri(uri)
         if name is None:
             return ABSENT
+        stream = self._change.after.stream
+        if type_ in self._fresh and uri not in self._answered:
+            return Unknown(Need(stream, uri, fresh=True))
         key = (stream, name.type, name.uuid)
         if key == self._change.after.key:
             return self._field(self._latest(), path, settled=False)

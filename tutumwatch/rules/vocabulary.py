@@ -6,9 +6,11 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import TypeAlias
 
-from tutumwatch.inventory.fields import FIELDS
+from tutumwatch.inventory.fields import FIELDS, LABELS
+from tutumwatch.inventory.resource import ChangeKind
 
 Path: TypeAlias = tuple[str, ...]
+"""A dotted name, in parts; ``("labels", "com.example.job")``: a label's name is one of them."""
 
 OWN_FIELDS = frozenset(
     {"type", "action", "kind", "state", "name", "resource_uri", "uuid", "parents", "stream"}
@@ -17,6 +19,7 @@ OWN_FIELDS = frozenset(
 PARENT_TYPES = frozenset({"service", "stack", "node", "nodecluster"})
 PARENT_FIELDS = frozenset({"state", "name", "resource_uri", "uuid", *FIELDS})
 BEFORE_FIELDS = frozenset({"state", "name", "parents", *FIELDS})
+_FIELDS_IN = {"before": BEFORE_FIELDS, **dict.fromkeys(PARENT_TYPES, PARENT_FIELDS)}
 # Spelled exactly so by the platform; a rule may write them in any case.
 STATES = frozenset(
     {"Not Running", "Starting", "Running", "Partly running", "Stopping", "Stopped", "Redeploying"}
@@ -29,6 +32,18 @@ TYPES = frozenset(
     {"stack", "service", "container", "node", "nodecluster", "action", "stream", "notifier"}
     | {"auth", "error", "user-notifications"}
 )
+ACTIONS = frozenset({"create", "update", "delete"})
+# What a Change can name as changed, and its kinds: there are no others.
+CHANGEABLE = frozenset({"state", "name", "parents", "reason", *FIELDS})
+KINDS = frozenset(kind.value for kind in ChangeKind)
+_WORDS = {
+    "state": STATES,
+    "type": TYPES,
+    "action": ACTIONS,
+    "changed": CHANGEABLE,
+    "kind": KINDS,
+}
+_CLOSED = frozenset({"changed", "kind"})
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
@@ -37,18 +52,43 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     return f" (did you mean {near[0]!r}?)" if near else ""
 
 
+def has_no_case(path: Path) -> bool:
+    """Say whether the case of a field's words does not matter: of states it does not."""
+    return path[-1] == "state" and LABELS not in path
+
+
+def explain_unlikely(path: Path, word: str) -> str | None:
+    """Say what is wrong with a word that a field will hardly ever hold; None if nothing is.
+
+    New states, types and actions may come: only what very nearly is a known one is a mistake.
+    """
+    name = path[-1]
+    known = _WORDS.get(name)
+    if known is None or LABELS in path:
+        return None
+    lower = {k.lower(): k for k in known}
+    if word in known or (has_no_case(path) and word.lower() in lower):
+        return None
+    likeness = 0.6 if name in _CLOSED else 0.8
+    near = get_close_matches(word.lower(), sorted(lower), n=1, cutoff=likeness)
+    if not near and name not in _CLOSED:
+        return None
+    hint = f" (did you mean {lower[near[0]]!r}?)" if near else ""
+    return f"{word!r} is no known {'field' if name == 'changed' else name}{hint}"
+
+
 def field_of(path: Path) -> Path | None:
     """Give the field that a dotted path begins with, or None if there is no such field.
 
-    ``("state", "upper")`` begins with the field ``state``; ``("labels", "job")`` is a label.
+    ``("state", "upper")`` begins with the field ``state``; ``("labels", "job")`` is a label, and
+    ``("labels",)`` no field.
     """
     match path:
-        case ("labels", label, *_):
-            return ("labels", label)
-        case ("before", name, *rest) if name in BEFORE_FIELDS:
-            return ("before", *(field_of((name, *rest)) or (name,)))
-        case (parent, name, *rest) if parent in PARENT_TYPES and name in PARENT_FIELDS:
-            return (parent, *(field_of((name, *rest)) or (name,)))
+        case (scope, name, *rest) if name in _FIELDS_IN.get(scope, ()):
+            field = field_of((name, *rest))
+            return None if field is None else (scope, *field)
+        case (name, *rest) if name == LABELS:
+            return (LABELS, rest[0]) if rest else None
         case (name, *_) if name in OWN_FIELDS:
             return (name,)
         case _:
@@ -58,6 +98,8 @@ def field_of(path: Path) -> Path | None:
 def explain_unknown(path: Path) -> str:
     """Say that there is no such field, with the nearest one."""
     written = ".".join(path)
+    if path[-1] == LABELS and field_of((*path, "job")) is not None:
+        return f"{written!r} must name one of the labels, as {written}.job does"
     known = OWN_FIELDS | {f"{p}.{f}" for p in PARENT_TYPES for f in PARENT_FIELDS}
     known |= {f"before.{f}" for f in BEFORE_FIELDS}
     return f"{written!r} is no known field{suggestion(written, known)}"

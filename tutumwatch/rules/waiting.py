@@ -42,8 +42,9 @@ class Waiting:
         """Forget a row: it is settled."""
         self._timers.cancel(row.id)
         known = self._rows.pop(row.id, None)
-        for need in known.needs if known is not None else ():
-            key = (need.stream, need.resource_uri)
+        needs = known.needs if known is not None else ()
+        # A set: a row may need a resource twice, as it is known and fresh.
+        for key in {(need.stream, need.resource_uri) for need in needs}:
             rows = self._by_need[key]
             del rows[row.id]
             if not rows:
@@ -84,10 +85,10 @@ class Waiting:
         )
 
     def due(self, now: float) -> Iterator[WaitingRow]:
-        """Give the rows whose time is up, what they still needed marked as unanswered."""
+        """Give the rows whose time is up; what they still needed counts as unanswered."""
         for row_id in self._timers.take_due(now):
             row = self._rows[row_id]
-            yield attrs.evolve(row, failed=row.failed | {n.resource_uri for n in row.needs})
+            yield row.without(row.needs)
 
     def next_due(self) -> float | None:
         """Give the time at which the first row's time is up."""

@@ -16,6 +16,7 @@ from tutumwatch.rules.decider import Decider
 from tutumwatch.stream.service import StreamService
 
 UNTAKEN_MAX_SECONDS = 30.0
+OK = "ok"
 
 
 @attrs.frozen
@@ -42,8 +43,9 @@ class Health:
             for name, n in self.notifiers.items()
             if n["state"] != "Delivering"
         )
+        store = [] if self.store == OK else [f"store: {self.store}"]
         waiting = sum(int(str(n["waiting"])) for n in self.notifiers.values())
-        return ", ".join([*streams, *others, f"{waiting} notices waiting"])
+        return ", ".join([*streams, *others, *store, f"{waiting} notices waiting"])
 
 
 @attrs.frozen
@@ -81,7 +83,7 @@ class HealthCheck:
                 | {"outcomes": dict(d.counts)}
                 for name, d in self._outbox.deliverers.items()
             },
-            store=self._store_problem() or "ok",
+            store=self._store_problem() or OK,
             open_incidents=[
                 f"{rule}: {key}" for rule, key in self._decider.incidents.open_incidents()
             ],

@@ -5,6 +5,7 @@ One datagram of ``KEY=VALUE`` lines to ``$NOTIFY_SOCKET``; sd_notify(3), read 20
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 from collections.abc import Mapping
@@ -28,7 +29,7 @@ class ServiceManager:
         address = environ.get("NOTIFY_SOCKET") or None
         period = environ.get("WATCHDOG_USEC", "")
         for_us = environ.get("WATCHDOG_PID", "") in {"", str(os.getpid())}
-        seconds = int(period) / 1e6 if period.isdigit() and int(period) and for_us else None
+        seconds = int(period) / 1e6 if period.isdecimal() and int(period) and for_us else None
         if address is not None and address.startswith("@"):
             address = "\0" + address[1:]
         return cls(address, seconds if address is not None else None)
@@ -38,8 +39,8 @@ class ServiceManager:
         if self._address is None:
             return
         lines = "\n".join(f"{k}={' '.join(v.split())}" for k, v in assignments.items())
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as to:
-            try:
-                to.sendto(lines.encode(), self._address)
-            except OSError:
-                return
+        with (
+            contextlib.suppress(OSError),
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as to,
+        ):
+            to.sendto(lines.encode(), self._address)

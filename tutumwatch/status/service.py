@@ -10,11 +10,11 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IReactorTime, IStreamServerEndpoint
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
-from twisted.web.server import Site
+from twisted.python.failure import Failure
 
 from tutumwatch.status.health import Health
 from tutumwatch.status.sdnotify import ServiceManager
-from tutumwatch.status.web import make_site_root
+from tutumwatch.status.web import StatusSite
 
 STATUS_SECONDS = 10.0
 
@@ -47,9 +47,8 @@ class StatusService(Service):
         """Listen, and say that we are ready."""
         super().startService()
         if self._endpoint is not None:
-            site = Site(make_site_root(self._check))
-            site.noisy = False
-            self._endpoint.listen(site).addCallbacks(self._listening, self._not_listening)
+            listening = self._endpoint.listen(StatusSite(self._check))
+            listening.addCallbacks(self._listening, self._not_listening)
         self._manager.tell(READY="1", STATUS=self._check().summary)
         watchdog = self._manager.watchdog_seconds
         period = STATUS_SECONDS if watchdog is None else min(STATUS_SECONDS, watchdog / 2)
@@ -61,9 +60,9 @@ class StatusService(Service):
         self.port = port
         self._log.info("health: http://{at.host}:{at.port}/healthz", at=port.getHost())
 
-    def _not_listening(self, failure: object) -> None:
-        error = getattr(failure, "value", failure)
-        text = str(error.socketError) if isinstance(error, CannotListenError) else str(error)
+    def _not_listening(self, failure: Failure) -> None:
+        error = failure.value
+        text = str(error.socketError if isinstance(error, CannotListenError) else error)
         self._log.warn(
             "no /healthz: {text}; [status] listen (or TUTUMWATCH_STATUS) names another endpoint",
             text=text,

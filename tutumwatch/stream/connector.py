@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import cast
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.error import NotConnectingError, UserError
 from twisted.internet.interfaces import (
     IAddress,
     IConnector,
     IProtocol,
     IStreamClientEndpoint,
-    ITransport,
+    ITCPTransport,
 )
-from twisted.internet.protocol import ClientFactory
+from twisted.internet.protocol import ClientFactory, Protocol
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -22,53 +23,60 @@ from zope.interface import implementer
 class EndpointConnector:
     """Tells the factory of each attempt: started, then exactly one of failed and lost."""
 
+    _log = Logger()
+
     def __init__(self, endpoint: IStreamClientEndpoint, factory: ClientFactory) -> None:
         """Make a connector that has not dialled yet."""
         self._endpoint = endpoint
         self._factory = factory
-        self._dialling: Deferred[IProtocol] | None = None
-        # The attempt that has not ended; its end is told once, whichever way it comes first.
         self._attempt_count = 0
-        self._unended: int | None = None
+        # The attempt that has not ended; its end is told once, whichever way it comes first.
+        self._attempt: int | None = None
+        self._dialling: Deferred[IProtocol] | None = None
         self._protocol: IProtocol | None = None
 
     def connect(self) -> None:
-        """Dial."""
-        if self._unended is not None:
+        """Dial.
+
+        :raises UserError: if the last attempt has not ended.
+        """
+        if self._attempt is not None:
             message = "this connector is connecting or connected already"
             raise UserError(message)
         self._attempt_count += 1
-        attempt = self._unended = self._attempt_count
-        self._factory.doStart()
+        attempt = self._attempt = self._attempt_count
         self._factory.startedConnecting(self)
-        dialling = self._endpoint.connect(self._factory)
-        if attempt == self._unended:  # it may have failed, and been told so, already
+        # An endpoint that raises is one that failed; else nobody would try again.
+        dialling = maybeDeferred(self._endpoint.connect, self._factory)
+        if attempt == self._attempt:  # the connection may have come and gone already
             self._dialling = dialling
         dialling.addCallbacks(
-            lambda protocol: self._made(attempt, protocol),
-            lambda reason: self._end(attempt, reason, lost=False),
-        )
+            lambda _protocol: self._dialled(attempt),
+            lambda reason: self._failed(attempt, reason),
+        ).addErrback(lambda failure: self._log.failure("dialling", failure))
 
-    def _made(self, attempt: int, protocol: IProtocol) -> None:
-        # The protocol can die before its endpoint says that it is there.
-        if attempt == self._unended:
-            self._dialling, self._protocol = None, protocol
+    def made(self, protocol: IProtocol) -> bool:
+        """Hear from a protocol that it is connected; False if nobody waits for it any more."""
+        if self._attempt is None or self._protocol is not None:
+            return False
+        self._protocol = protocol
+        return True
 
-    def lost(self, reason: Failure) -> None:
-        """Hear from the protocol that its connection is gone."""
-        if self._unended is not None:
-            self._end(self._unended, reason, lost=True)
-
-    def _end(self, attempt: int, reason: Failure, *, lost: bool) -> None:
-        if attempt != self._unended:
-            return
-        self._unended = self._dialling = self._protocol = None
-        if lost:
+    def lost(self, protocol: IProtocol, reason: Failure) -> None:
+        """Hear from a protocol that its connection is gone."""
+        # It can die before its endpoint says that it is there: the Deferred is past caring.
+        if protocol is self._protocol:
+            self._attempt = self._dialling = self._protocol = None
             self._factory.clientConnectionLost(self, reason)
-        else:
+
+    def _dialled(self, attempt: int) -> None:
+        if attempt == self._attempt:
+            self._dialling = None
+
+    def _failed(self, attempt: int, reason: Failure) -> None:
+        if attempt == self._attempt:
+            self._attempt = self._dialling = self._protocol = None
             self._factory.clientConnectionFailed(self, reason)
-        if self._unended is None:
-            self._factory.doStop()
 
     def stopConnecting(self) -> None:
         """Give up the attempt that is under way.
@@ -80,13 +88,11 @@ class EndpointConnector:
         self._dialling.cancel()
 
     def disconnect(self) -> None:
-        """End whatever there is: an attempt, or a connection."""
+        """End whatever there is, at once: an attempt, or a connection."""
         if self._dialling is not None:
             self._dialling.cancel()
         elif self._protocol is not None:
-            transport = cast("ITransport | None", getattr(self._protocol, "transport", None))
-            if transport is not None:
-                transport.loseConnection()
+            cast("ITCPTransport", cast("Protocol", self._protocol).transport).abortConnection()
 
     def getDestination(self) -> IAddress:
         """Give what is dialled: an endpoint, which stands for its address."""

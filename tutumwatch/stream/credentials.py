@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 from urllib.parse import quote
 
 import attrs
@@ -47,6 +48,15 @@ class Credentials:
             message = 'it must begin with its scheme, as in "Basic ..." or "ApiKey user:key"'
             raise ValueError(message)
         return cls(Secret(value))
+
+    def secrets(self) -> tuple[Secret, ...]:
+        """Give what must not show of these credentials: the value, what it encodes, the key."""
+        scheme, _, value = self.authorization.reveal().partition(" ")
+        pair = value
+        if scheme.lower() == "basic":
+            with contextlib.suppress(ValueError):
+                pair = base64.b64decode(value, validate=True).decode()
+        return (self.authorization, *map(Secret, (value, pair, pair.partition(":")[2])))
 
     def headers(self) -> dict[str, Secret]:
         """Give the headers that carry these credentials."""

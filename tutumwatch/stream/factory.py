@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 from typing import Protocol as TypingProtocol
 
+import attrs
 from autobahn.twisted.websocket import WebSocketClientFactory
-from twisted.internet.interfaces import IAddress, IConnector, IReactorTime
+from twisted.internet.interfaces import IAddress, IConnector, IDelayedCall, IReactorTime
 from twisted.internet.protocol import ReconnectingClientFactory
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from tutumwatch.secret import Secret
 from tutumwatch.stream.protocol import ConnectionListener, StreamProtocol
 from tutumwatch.stream.settings import StreamSettings
 
@@ -30,6 +33,20 @@ class DialListener(ConnectionListener, TypingProtocol):
         """The next attempt is after this delay."""
 
 
+@attrs.frozen
+class _ClockTimer:
+    """Autobahn's timers, for the handshake and the pings, on the clock that we were given.
+
+    Its own run on the global reactor whatever reactor its factory is given, and up to a second
+    early.
+    """
+
+    _clock: IReactorTime
+
+    def call_later(self, seconds: float, call: Callable[[], object]) -> IDelayedCall:
+        return self._clock.callLater(seconds, call)
+
+
 class StreamFactory(WebSocketClientFactory, ReconnectingClientFactory):
     """Makes StreamProtocols. The delay doubles from 1 s to a minute with each attempt that fails.
 
@@ -37,6 +54,7 @@ class StreamFactory(WebSocketClientFactory, ReconnectingClientFactory):
     asked for, and ``is_refused`` lengthen the next delay; both are the caller's to set.
     """
 
+    _log = Logger()
     protocol = StreamProtocol
     noisy = False
     initialDelay = 1.0
@@ -53,22 +71,30 @@ class StreamFactory(WebSocketClientFactory, ReconnectingClientFactory):
         clock: IReactorTime,
         jitter: Callable[[], float],
         listener: DialListener,
+        secrets: Sequence[Secret] = (),
     ) -> None:
-        """Make a factory; ``jitter`` gives a factor of about 1."""
+        """Make a factory; ``jitter`` gives a factor of about 1.
+
+        :param secrets: taken out of what the server says when it refuses us or hangs up.
+        """
         super().__init__(url, headers=dict(headers), reactor=clock, useragent="tutumwatch")
+        self._batched_timer = _ClockTimer(clock)
         self.clock = cast("Any", clock)
         self.delay = self.initialDelay
         self.asked_delay_seconds = 0.0
         self.is_refused = False
         self._jitter = jitter
         self._listener = listener
+        self._secrets = secrets
         self.setProtocolOptions(
             maxMessagePayloadSize=MESSAGE_MAX_BYTES,
             maxFramePayloadSize=MESSAGE_MAX_BYTES,
             autoPingInterval=settings.ping_interval.seconds,
             autoPingTimeout=settings.ping_timeout.seconds,
             openHandshakeTimeout=settings.handshake_timeout.seconds,
-            closeHandshakeTimeout=5,
+            # Two more timers on the global reactor; whoever hangs up sets a limit (Connection).
+            closeHandshakeTimeout=0,
+            serverConnectionDropTimeout=0,
             failByDrop=True,
             tcpNoDelay=True,
         )
@@ -81,11 +107,13 @@ class StreamFactory(WebSocketClientFactory, ReconnectingClientFactory):
         """Make the protocol of one connection; its end is told to us, then to the connector."""
         protocol = cast("StreamProtocol", super().buildProtocol(addr))
         protocol.listener = self._listener
+        protocol.secrets = self._secrets
         return protocol
 
     def clientConnectionFailed(self, connector: IConnector, reason: Failure) -> None:
         """Tell that no connection could be made, then try again later."""
-        self._listener.failed(reason)
+        with self._log.failuresHandled("stream"):  # what escaped would end reconnecting for ever
+            self._listener.failed(reason)
         ReconnectingClientFactory.clientConnectionFailed(self, connector, reason)
 
     def retry(self, connector: IConnector | None = None) -> None:
@@ -94,11 +122,12 @@ class StreamFactory(WebSocketClientFactory, ReconnectingClientFactory):
             return
         # The exponent is bounded so that years of failures do not overflow.
         doubled = self.initialDelay * 2.0 ** min(self.retries, 16)
-        delay = min(doubled, BACKOFF_MAX_SECONDS) * self._jitter()
-        delay = max(delay, min(self.asked_delay_seconds, RETRY_AFTER_MAX_SECONDS))
-        self.delay = max(delay, UNAUTHORIZED_SECONDS) if self.is_refused else delay
-        self._listener.will_retry(self.delay)
+        backoff = min(doubled * self._jitter(), BACKOFF_MAX_SECONDS)
+        asked = min(self.asked_delay_seconds, RETRY_AFTER_MAX_SECONDS)
+        delay = max(backoff, asked, UNAUTHORIZED_SECONDS if self.is_refused else 0.0)
+        self.delay = delay
         ReconnectingClientFactory.retry(self, connector)
+        self._listener.will_retry(delay)
 
     def prove(self) -> None:
         """Note that the connection is good: the next delay is the first one again."""

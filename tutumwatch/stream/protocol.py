@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol as TypingProtocol
 from typing import cast
 
-import attrs
 from autobahn.twisted.websocket import WebSocketClientProtocol
-from twisted.internet.interfaces import IPushProducer
+from twisted.internet.interfaces import IPushProducer, ITCPTransport
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from tutumwatch.http import explain_error, innermost_error
+from tutumwatch.secret import Secret, blot_out
+from tutumwatch.stream.ending import Ending, lost_connection, refused_handshake
 
-
-@attrs.frozen
-class Ending:
-    """How a connection ended, in a sentence; of a refused handshake, what the answer was."""
-
-    said: str
-    status: int | None = None
-    retry_after: str = ""
+# Common servers send less than 16 KiB of headers; Autobahn would collect them without end.
+HANDSHAKE_MAX_BYTES = 64 * 1024
 
 
 class ConnectionListener(TypingProtocol):
     """Who is told what happens on a connection."""
 
-    def opened(self, protocol: StreamProtocol) -> None:
+    def made(self, protocol: StreamProtocol) -> None:
+        """TCP is connected, and the handshake has begun."""
+
+    def opened(self) -> None:
         """The handshake succeeded."""
 
     def heard(self) -> None:
@@ -39,6 +37,9 @@ class ConnectionListener(TypingProtocol):
     def received(self, payload: bytes) -> None:
         """A whole message came."""
 
+    def closing(self) -> None:
+        """The peer said goodbye, and was answered; it ought to drop the connection now."""
+
     def ended(self, protocol: StreamProtocol, ending: Ending, reason: Failure) -> None:
         """The connection is gone; told once for each that was made."""
 
@@ -48,6 +49,7 @@ class StreamProtocol(WebSocketClientProtocol):
 
     _log = Logger()
     listener: ConnectionListener
+    secrets: Sequence[Secret] = ()
     # Autobahn sets these when the handshake's answer arrives, if one does.
     http_status_line = ""
     http_headers: dict[str, str] = {}  # noqa: RUF012 - Autobahn replaces it, nobody fills it
@@ -56,27 +58,43 @@ class StreamProtocol(WebSocketClientProtocol):
 
     def pause_reading(self) -> None:
         """Read nothing more from the socket for now; one more chunk may still be handed over."""
-        self._producer().pauseProducing()
+        cast("IPushProducer", self.transport).pauseProducing()
 
     def resume_reading(self) -> None:
         """Read on."""
-        self._producer().resumeProducing()
+        cast("IPushProducer", self.transport).resumeProducing()
 
-    def _producer(self) -> IPushProducer:
-        return cast("IPushProducer", self.transport)
+    def abort(self) -> None:
+        """End the connection now, whatever state the closing handshake is in."""
+        cast("ITCPTransport", self.transport).abortConnection()
+
+    def connectionMade(self) -> None:
+        """Begin the handshake."""
+        super().connectionMade()
+        with self._log.failuresHandled("stream"):
+            self.listener.made(self)
 
     def dataReceived(self, data: bytes) -> None:
         """Take bytes off the socket."""
         with self._log.failuresHandled("stream"):
             self.listener.heard()
-        super().dataReceived(data)
+        try:
+            super().dataReceived(data)
+        except Exception as error:  # noqa: BLE001 - Autobahn's, of a rude server; we dial again later
+            self._give_up(f"the server sent what cannot be read: {error}")
+        if not self._opened and len(self.data) > HANDSHAKE_MAX_BYTES:
+            self._give_up(f"the answer to the handshake has over {HANDSHAKE_MAX_BYTES} bytes")
+
+    def _give_up(self, said: str) -> None:
+        self.wasNotCleanReason = said
+        self.dropConnection(abort=True)
 
     def onOpen(self) -> None:
         """Ask for a sign of life at once."""
         with self._log.failuresHandled("stream"):
             self._opened = True
             self.sendPing()
-            self.listener.opened(self)
+            self.listener.opened()
 
     def onMessage(self, payload: bytes, isBinary: bool) -> None:  # noqa: FBT001 - Autobahn calls it
         """Hand a message over."""
@@ -88,28 +106,37 @@ class StreamProtocol(WebSocketClientProtocol):
         with self._log.failuresHandled("stream"):
             self.listener.ponged()
 
+    def onCloseFrame(self, code: int, reasonRaw: bytes) -> bool | None:  # noqa: N803 - Autobahn names it
+        """Answer a goodbye. Autobahn then waits for the peer to hang up, without any limit."""
+        skip: bool | None = super().onCloseFrame(code, reasonRaw)
+        with self._log.failuresHandled("stream"):
+            self.listener.closing()
+        return skip
+
     def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:  # noqa: FBT001 - Autobahn calls it
         """Keep what the closing handshake, or Autobahn, says."""
-        # 1006 is no code that a peer sent: its reason is Autobahn's own prose.
-        self._close_said = (
-            f"closed by the server with {code} {reason or ''}" if wasClean else reason or ""
-        )
+        if wasClean and not self.closedByMe:
+            self._close_said = f"closed by the server with {code or 'no code'} {reason or ''}"
+        elif not wasClean:
+            said = self.wasNotCleanReason or ""
+            self._close_said = said.removeprefix("I dropped the WebSocket TCP connection: ")
+
+    def failHandshake(self, reason: str) -> None:  # noqa: N802 - Autobahn names it
+        """Fail a handshake. Autobahn logs the reason, which may repeat what we sent."""
+        super().failHandshake(self._without_secrets(reason))
+
+    def _without_secrets(self, said: str) -> str:
+        return blot_out(said.encode("utf-8", "replace"), self.secrets).decode()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Tell the end, whatever Autobahn does: an exception here would end reconnecting."""
-        try:
-            super().connectionLost(reason)
-        finally:
-            with self._log.failuresHandled("stream"):
-                self.listener.ended(self, self._ending(reason), reason)
-
-    def _ending(self, reason: Failure) -> Ending:
-        words = [] if self._opened else self.http_status_line.split()
-        if len(words) > 1 and words[1].isdigit():
-            said = f"the server answered {' '.join(words[1:])} to the handshake"
-            return Ending(said[:300], int(words[1]), str(self.http_headers.get("retry-after", "")))
-        cause = innermost_error(reason.value)
-        tls = type(cause).__module__.split(".")[0] in {"OpenSSL", "service_identity"}
-        # Only connectionLost's own reason names a TLS failure; Autobahn says "peer dropped".
-        said = explain_error(cause) if tls else self._close_said or explain_error(cause)
-        return Ending(said.strip()[:300])
+        """Tell the end, whatever happens: what escaped here would end reconnecting for ever."""
+        ending = Ending("the connection is gone")
+        with self._log.failuresHandled("stream"):
+            # Autobahn reads the reason only to log it, and breaks at some errors of TLS.
+            super().connectionLost(connectionDone)
+        with self._log.failuresHandled("stream"):
+            status_line = self._without_secrets(self.http_status_line)
+            answer = refused_handshake(status_line, self.http_headers)
+            ending = answer or lost_connection(self._without_secrets(self._close_said), reason)
+        with self._log.failuresHandled("stream"):
+            self.listener.ended(self, ending, reason)

@@ -7,17 +7,18 @@ from typing import TypeAlias
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
-from twisted.internet.defer import TimeoutError as DeferredTimeoutError
-from twisted.internet.interfaces import IDelayedCall, IReactorTime, IStreamClientEndpoint
+from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from tutumwatch.events.event import Event, decode_event
 from tutumwatch.events.inputs import Link, LinkType
-from tutumwatch.http import explain_error, innermost_error, parse_retry_after
+from tutumwatch.http import parse_retry_after
+from tutumwatch.stream.connection import Connection
 from tutumwatch.stream.connector import EndpointConnector
+from tutumwatch.stream.ending import Ending, failed_dial
 from tutumwatch.stream.factory import DialListener, StreamFactory
-from tutumwatch.stream.protocol import Ending, StreamProtocol
+from tutumwatch.stream.protocol import StreamProtocol
 
 CONNECTED = "Connected"
 DISCONNECTED = "Disconnected"
@@ -25,7 +26,8 @@ UNAUTHORIZED = "Unauthorized"
 
 OPEN_IS_CONNECTED_SECONDS = 5.0
 OPEN_IS_PROVEN_SECONDS = 10.0
-CLOSE_SECONDS = 1.0
+# A reactor that is late by less than this is not stuck.
+SILENCE_SLACK_SECONDS = 2.0
 REFUSAL_MAX_BYTES = 1024
 REFUSED_STATUSES = frozenset({401, 403})
 
@@ -69,14 +71,11 @@ class StreamService(Service):
         self._silence_max_seconds = silence_max_seconds
         self._factory = make_factory(self)
         self._connector = EndpointConnector(endpoint, self._factory)
-        self._protocol: StreamProtocol | None = None
-        self._timers: list[IDelayedCall] = []
+        self._connection: Connection | None = None
         self._heard_at = 0.0
         self._paused = False
-        self._refused_here = False
         self._suspended = ""
         self._last_said = ""
-        self._closed: Deferred[None] | None = None
         self.state: str | None = None
         self.reason = ""
 
@@ -92,7 +91,10 @@ class StreamService(Service):
         """Say goodbye to the server, for at most a second, and never dial again."""
         self.running = False
         self._factory.stopTrying()
-        await self._close()
+        connection = self._connection
+        if connection is not None:
+            connection.hang_up()
+            await connection.gone
 
     def stopService(self) -> Deferred[None]:
         """See :meth:`stop`."""
@@ -100,76 +102,66 @@ class StreamService(Service):
 
     def pause(self) -> None:
         """Read no further for a moment: more has arrived than was committed."""
-        if not self._paused:
-            self._paused = True
-            if self._protocol is not None:
-                self._protocol.pause_reading()
+        self._paused = True
+        if self._connection is not None and self._connection.is_live:
+            self._connection.protocol.pause_reading()
 
     def resume(self) -> None:
         """Read on."""
-        if self._paused:
-            self._paused = False
-            if self._protocol is not None:
-                self._protocol.resume_reading()
+        self._paused = False
+        if self._connection is not None and self._connection.is_live:
+            self._connection.protocol.resume_reading()
 
     def suspend(self, reason: str) -> None:
         """Close the stream and stay away until :meth:`redial`: what came could not be kept."""
+        if not self.running or self._suspended:
+            return
         self._suspended = reason
         self._factory.stopTrying()
-        Deferred.fromCoroutine(self._close()).addErrback(
-            lambda failure: self._log.failure("closing the stream failed", failure)
-        )
+        if self._connection is not None:
+            self._connection.hang_up()
+        else:
+            self._become(DISCONNECTED, reason)
 
     def redial(self) -> None:
         """Dial at once: after :meth:`suspend`, or instead of waiting for the next attempt."""
         if not self.running:
             return
         self._factory.is_refused = False
-        if self._suspended:
-            self._suspended = ""
-            self._factory.continueTrying = 1
-            if self._protocol is None:
-                self._connector.connect()
-        else:
+        if not self._suspended:
             self._factory.retry_now()
+            return
+        self._suspended = ""
+        self._factory.continueTrying = 1
+        if self._connection is None:  # else it is closing, and its end has us dial again
+            self._connector.connect()
 
     def silent_seconds(self) -> float:
-        """Give for how long a stream that we believe Connected has been silent beyond all pings."""
-        if self.state != CONNECTED:
+        """Give for how long an open stream has been silent beyond all pings."""
+        if self._connection is None or not self._connection.is_live:
             return 0.0
-        return max(0.0, self._clock.seconds() - self._heard_at - self._silence_max_seconds)
-
-    async def _close(self) -> None:
-        protocol = self._protocol
-        if protocol is None:
-            self._connector.disconnect()
-            return
-        self.resume()  # a paused transport would never see the server's answer
-        self._closed = Deferred()
-        self._closed.addTimeout(CLOSE_SECONDS, self._clock)
-        protocol.sendClose(1000)
-        try:
-            await self._closed
-        except DeferredTimeoutError:
-            protocol.dropConnection(abort=True)
+        silent = self._clock.seconds() - self._heard_at
+        return max(0.0, silent - self._silence_max_seconds - SILENCE_SLACK_SECONDS)
 
     # -- what the connection tells (DialListener)
 
-    def opened(self, protocol: StreamProtocol) -> None:
-        """Take on a connection whose handshake succeeded."""
-        self._protocol = protocol
-        self._refused_here = False
-        self._heard_at = self._clock.seconds()
-        self._factory.asked_delay_seconds = 0.0
-        if not self.running or self._suspended:
-            protocol.sendClose(1000)
+    def made(self, protocol: StreamProtocol) -> None:
+        """Take on a connection, unless its attempt was given up meanwhile."""
+        if self._connector.made(protocol):
+            self._connection = Connection(protocol, self._clock)
+        else:
+            protocol.abort()
+
+    def opened(self) -> None:
+        """Begin to count the time for which a connection has been open."""
+        connection = self._connection
+        if connection is None or connection.is_closing:
             return
+        connection.is_open = True
+        connection.after(OPEN_IS_CONNECTED_SECONDS, self._connected)
+        connection.after(OPEN_IS_PROVEN_SECONDS, self._proven)
         if self._paused:
-            protocol.pause_reading()
-        self._timers = [
-            self._clock.callLater(OPEN_IS_CONNECTED_SECONDS, self._connected),
-            self._clock.callLater(OPEN_IS_PROVEN_SECONDS, self._proven),
-        ]
+            connection.protocol.pause_reading()
 
     def heard(self) -> None:
         """Note that the peer lives."""
@@ -181,65 +173,71 @@ class StreamService(Service):
             self._connected()
 
     def received(self, payload: bytes) -> None:
-        """Hand a message over; the one that refuses us also changes our state."""
-        if len(payload) <= REFUSAL_MAX_BYTES and b"UNAUTHORIZED" in payload:
-            event = decode_event(payload)
-            if isinstance(event, Event) and event.is_refusal:
-                self._refuse("the server says UNAUTHORIZED")
-                self._receive(self.stream_name, payload)
-                return
-        self._connected()
+        """Hand a message over; the one that refuses us also changes our state.
+
+        After the goodbye nothing is handed over: nobody could slow it down any more.
+        """
+        connection = self._connection
+        if connection is None or not connection.is_live:
+            return
+        if _is_refusal(payload):
+            self._refused("the server says UNAUTHORIZED")
+            connection.hang_up()
+        else:
+            self._connected()
         self._receive(self.stream_name, payload)
+
+    def closing(self) -> None:
+        """Hang up in turn."""
+        if self._connection is not None:
+            self._connection.hang_up()
 
     def ended(self, protocol: StreamProtocol, ending: Ending, reason: Failure) -> None:
         """Take note of the end of a connection, and let the factory dial again."""
+        connection = self._connection
+        if connection is None or protocol is not connection.protocol:
+            return
+        self._connection = None
+        connection.forget_timers()
         try:
             self._take_end(ending)
         finally:
-            self._connector.lost(reason)
-            if self._closed is not None and not self._closed.called:
-                self._closed.callback(None)
+            connection.gone.callback(None)
+            self._connector.lost(protocol, reason)
 
     def failed(self, reason: Failure) -> None:
         """Take note of an attempt that came to no connection."""
-        self._take_end(Ending(explain_error(innermost_error(reason.value))))
+        self._take_end(failed_dial(reason))
 
     def will_retry(self, delay_seconds: float) -> None:
         """Say what happened and when we try again; the same failure repeated is said once."""
-        message = "stream {stream}: {reason}; next attempt in {delay:.0f} s"
-        if self._last_said == self.reason:
-            self._log.debug(
-                message, stream=self.stream_name, reason=self.reason, delay=delay_seconds
+        if self._last_said != self.reason:
+            self._last_said = self.reason
+            self._log.warn(
+                "stream {stream}: {reason}; next attempt in {delay:.0f} s",
+                stream=self.stream_name,
+                reason=self.reason,
+                delay=delay_seconds,
             )
-            return
-        self._last_said = self.reason
-        self._log.warn(message, stream=self.stream_name, reason=self.reason, delay=delay_seconds)
 
     # -- states
 
     def _connected(self) -> None:
-        if self._protocol is None or self._suspended or not self.running:
-            return
-        if not self._refused_here:
+        if self._connection is not None and self._connection.is_live:
             self._factory.is_refused = False
             self._become(CONNECTED, "")
 
     def _proven(self) -> None:
         self._factory.prove()
-        self._last_said = ""
+        if self._last_said:
+            self._last_said = ""
+            self._log.info("stream {stream}: well again", stream=self.stream_name)
 
-    def _refuse(self, said: str) -> None:
-        self._factory.is_refused = self._refused_here = True
+    def _refused(self, said: str) -> None:
+        self._factory.is_refused = True
         self._become(UNAUTHORIZED, said)
-        if self._protocol is not None:
-            self._protocol.sendClose(1000)
 
     def _take_end(self, ending: Ending) -> None:
-        self._protocol = None
-        for timer in self._timers:
-            if timer.active():
-                timer.cancel()
-        self._timers = []
         if not self.running:
             return
         asked = parse_retry_after(ending.retry_after, self._now())
@@ -247,7 +245,7 @@ class StreamService(Service):
         if self._suspended:
             self._become(DISCONNECTED, self._suspended)
         elif ending.status in REFUSED_STATUSES:
-            self._refuse(ending.said)
+            self._refused(ending.said)
         elif not self._factory.is_refused:
             self._become(DISCONNECTED, ending.said)
 
@@ -256,3 +254,10 @@ class StreamService(Service):
         if state != self.state:
             self.state = state
             self._report(Link(LinkType.STREAM, self.stream_name, state, reason, self._now()))
+
+
+def _is_refusal(payload: bytes) -> bool:
+    if len(payload) > REFUSAL_MAX_BYTES or b"UNAUTHORIZED" not in payload:
+        return False
+    event = decode_event(payload)
+    return isinstance(event, Event) and event.is_refusal

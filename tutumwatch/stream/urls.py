@@ -12,7 +12,9 @@ def require_stream_url(key: str, url: str) -> None:
     """
     try:
         parts = urlsplit(url)
-        usable = parts.scheme in {"ws", "wss"} and bool(parts.hostname) and parts.port != 0
+        # Autobahn reads the host "unix" as the path of a socket.
+        names_a_host = bool(parts.hostname) and parts.hostname != "unix"
+        usable = parts.scheme in {"ws", "wss"} and names_a_host and parts.port != 0
     except ValueError:
         usable = False
     if not usable or any(c.isspace() or not c.isprintable() for c in url):

@@ -1,0 +1,1 @@
+"""Tests of where it goes: what each notifier sends, and how it reads the answers."""

@@ -1,0 +1,218 @@
+"""Tests of what counts as being well: only our own being stuck does not."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred
+
+from tests.outbox.cases import KEY_REFUSED, SERVER_DOWN, ScriptedDestination, notice
+from tests.stream.cases import URL, ServiceTestCase
+from tutumwatch import __version__
+from tutumwatch.events.inputs import Link, LinkType
+from tutumwatch.inventory.inventory import Inventory
+from tutumwatch.notifiers.contract import Pace
+from tutumwatch.outbox.deliverer import Deliverer
+from tutumwatch.outbox.gate import State
+from tutumwatch.outbox.memory import MemoryStore
+from tutumwatch.outbox.outbox import Outbox
+from tutumwatch.rules.decider import Decider
+from tutumwatch.rules.decisions import Decisions
+from tutumwatch.rules.incidents import Incidents
+from tutumwatch.rules.notice import Notice
+from tutumwatch.settings import Duration
+from tutumwatch.status.health import Health, HealthCheck
+from tutumwatch.stream.factory import DialListener, StreamFactory
+from tutumwatch.stream.settings import StreamSettings
+
+
+def health(**changed: object) -> Health:
+    """Make a health answer in which all is well but what is changed."""
+    well: dict[str, object] = {
+        "ok": True,
+        "problems": (),
+        "version": "1",
+        "streams": {"main": {"state": "Connected", "reason": ""}},
+        "notifiers": {"slack": {"state": "Delivering", "reason": "", "waiting": 0}},
+        "store": "ok",
+        "open_incidents": (),
+        "counts": {},
+    }
+    return Health(**{**well, **changed})  # type: ignore[arg-type]  # the fields of Health
+
+
+class SummaryTests(ServiceTestCase):
+    """One line for ``systemctl status``."""
+
+    def test_all_is_well(self) -> None:
+        self.assertEqual(health().summary, "main Connected, 0 notices waiting")
+
+    def test_what_others_do_is_said(self) -> None:
+        said = health(
+            streams={"main": {"state": "Disconnected"}, "lab": {"state": "Connected"}},
+            notifiers={
+                "slack": {"state": "Refused", "waiting": 3},
+                "pd": {"state": "Delivering", "waiting": 1},
+            },
+            store="the disk is full",
+        ).summary
+        self.assertEqual(
+            said,
+            "main Disconnected, lab Connected, slack Refused, store: the disk is full, "
+            "4 notices waiting",
+        )
+
+    def test_being_stuck_is_all_that_is_said(self) -> None:
+        said = health(problems=("stream main is silent", "notifier pd is stuck")).summary
+        self.assertEqual(said, "stuck: stream main is silent; notifier pd is stuck")
+
+
+class HealthCheckTests(ServiceTestCase):
+    """The parts are real, on a Clock; what they are connected to is not."""
+
+    def setUp(self) -> None:
+        """Make an outbox and a decider beside the stream."""
+        super().setUp()
+        self.store = MemoryStore()
+        self.destination = ScriptedDestination(self.clock)
+        self.deliverer = Deliverer(
+            "ops",
+            self.destination.deliver,
+            self.store,
+            Pace(),
+            self.clock,
+            lambda: 1.0,
+            lambda _notifier, _state, _reason: None,
+        )
+        self.addCleanup(self.deliverer.cancel)
+        self.addCleanup(self.deliverer.stop)
+        inventory = Inventory()
+        self.decider = Decider(inventory, Incidents({}, inventory, frozenset()), [], "run")
+        self.store_problem = ""
+        outbox = Outbox(self.store, {"ops": self.deliverer}, self.clock)
+        self.check = HealthCheck(
+            self.decider, outbox, [self.service], lambda: self.store_problem
+        ).check
+
+    def make_factory(self, listener: DialListener) -> StreamFactory:
+        """Make a factory whose pings come too late to close a silent connection."""
+        late = StreamSettings(ping_interval=Duration(1_000.0))
+        return StreamFactory(URL, {}, late, self.clock, lambda: 1.0, listener)
+
+    def owe(self, *texts: str) -> None:
+        """Commit some notices and offer them to the deliverer, without waking it."""
+        owed: list[Notice] = [notice(text) for text in texts]
+        decisions = Decisions()
+        decisions.owed += owed
+        for head in self.successResultOf(Deferred.fromCoroutine(self.store.commit(decisions))):
+            self.deliverer.offer(head)
+
+    def problems(self) -> list[str]:
+        """Give what is wrong; ``ok`` says the same."""
+        found = self.check()
+        self.assertEqual(found.ok, not found.problems)
+        return list(found.problems)
+
+    def test_before_anything_happened(self) -> None:
+        self.assertEqual(
+            self.check(),
+            Health(
+                ok=True,
+                problems=[],
+                version=__version__,
+                streams={"main": {"state": "Connecting", "reason": ""}},
+                notifiers={
+                    "ops": {"state": "Delivering", "reason": "", "waiting": 0, "outcomes": {}}
+                },
+                store="ok",
+                open_incidents=[],
+                counts={"resources": 0, "waiting_for_look_up": 0},
+            ),
+        )
+
+    def test_what_is_counted(self) -> None:
+        self.open(b'{"type":"auth"}')
+        self.decider.counts["events"] += 2
+        self.decider.decide(Link(LinkType.STREAM, "main", "Connected", "", 1.0))
+        self.owe("one", "two")
+        self.destination.holds = True
+        self.deliverer.wake()
+        self.destination.end_one()
+        found = self.check()
+        self.assertEqual(found.counts, {"events": 2, "resources": 1, "waiting_for_look_up": 0})
+        self.assertEqual(found.streams, {"main": {"state": "Connected", "reason": ""}})
+        self.assertEqual(
+            found.notifiers["ops"],
+            {"state": "Delivering", "reason": "", "waiting": 1, "outcomes": {"Delivered": 1}},
+        )
+
+    # -- what is not our fault
+
+    def test_a_stream_that_is_down_is_a_field(self) -> None:
+        self.open(b'{"type":"auth"}')
+        self.endpoint.behave = self.endpoint.hold
+        self.endpoint.server.drop()
+        self.clock.advance(500.0)
+        self.assertEqual(self.problems(), [])
+        self.assertEqual(self.check().streams["main"]["state"], "Disconnected")
+
+    def test_a_destination_that_is_down_is_a_field(self) -> None:
+        """Its circuit is open, and nothing can be sent, for as long as it takes."""
+        self.destination.judge = lambda _notice: SERVER_DOWN
+        self.owe(*(f"n{number}" for number in range(20)))
+        self.deliverer.wake()
+        for _ in range(600):
+            self.clock.advance(1.0)
+            self.assertEqual(self.problems(), [])
+        self.assertIs(self.deliverer.state, State.FAILING)
+        found = self.check().notifiers["ops"]
+        self.assertEqual((found["state"], found["waiting"]), ("Failing", 20))
+        self.assertEqual(found["reason"], "server failed: 503")
+
+    def test_a_destination_that_refuses_us_is_a_field(self) -> None:
+        self.destination.judge = lambda _notice: KEY_REFUSED
+        self.owe("one", "two")
+        self.deliverer.wake()
+        for _ in range(100):
+            self.clock.advance(10.0)
+            self.assertEqual(self.problems(), [])
+        self.assertEqual(self.check().notifiers["ops"]["state"], "Refused")
+
+    def test_a_store_that_is_down_is_a_field(self) -> None:
+        self.store_problem = "the disk is full"
+        self.assertEqual(self.problems(), [])
+        self.assertEqual(self.check().store, "the disk is full")
+
+    # -- what is
+
+    def test_a_silent_stream_that_nobody_closes(self) -> None:
+        """Pings ought to have closed it after 45 s; within a minute we say so."""
+        self.open(b'{"type":"auth"}')
+        self.clock.advance(45.0)
+        self.assertEqual(self.problems(), [])
+        self.clock.advance(15.0)
+        self.assertEqual(
+            self.problems(), ["stream main is believed Connected, but nothing was received in time"]
+        )
+        self.endpoint.server.say(b'{"type":"x"}')
+        self.assertEqual(self.problems(), [])
+
+    def test_a_delivery_that_nobody_takes(self) -> None:
+        self.owe("one")
+        self.clock.advance(29.9)
+        self.assertEqual(self.problems(), [])
+        self.clock.advance(0.1)
+        self.assertEqual(
+            self.problems(),
+            ["notifier ops: a delivery that could be sent was not, for 30 s"],
+        )
+        self.deliverer.wake()
+        self.assertEqual(self.problems(), [])
+
+    def test_a_request_that_never_ends(self) -> None:
+        """It has a deadline of ten seconds; if that does not end it, something is stuck."""
+        self.destination.holds = True
+        self.owe("one", "two")
+        self.deliverer.wake()
+        self.clock.advance(10.0)
+        self.assertEqual(self.problems(), [])
+        self.clock.advance(70.0)
+        self.assertEqual(len(self.problems()), 1)

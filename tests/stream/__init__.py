@@ -1,0 +1,1 @@
+"""Tests of tutumwatch.stream, on a Clock and without sockets."""

@@ -1,0 +1,254 @@
+"""Tests of what `twistd tutumwatch` is made of, and of what it says when it cannot start."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import cast
+
+from twisted.application.service import IService, MultiService
+from twisted.internet.defer import Deferred
+from twisted.logger import globalLogPublisher
+from twisted.python.usage import UsageError
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.verify import verifyObject
+
+from tests.fakes.tls import make_tls
+from tests.secrets_check import RecordedLog, find_leaks
+from tutumwatch.config.environment import Environment
+from tutumwatch.config.load import load_configuration
+from tutumwatch.notifiers.outcomes import Delivered
+from tutumwatch.notifiers.service import NotifierService
+from tutumwatch.rules.notice import Form, Notice
+from tutumwatch.status.sdnotify import ServiceManager
+from tutumwatch.tap import Options, make_decider, make_watch, makeService
+
+ROOT = Path(__file__).resolve().parent.parent
+KEY = "0123456789abcdef0123456789abcdef"
+TOKEN = "t0k3n-0123456789"
+WEBHOOK = "https://hooks.slack.example/services/T0/B0/s3cr3t-w3bh00k"
+
+TWO_STREAMS = """
+[streams.main]
+url = "wss://stream.example/v1/events"
+user = "ops"
+apikey = "t0k3n-0123456789"
+ca_file = "CA"
+[streams.lab]
+url = "ws://lab.example/v1/events"
+user = "ops"
+apikey = "t0k3n-0123456789"
+credentials = "query"
+[status]
+listen = "off"
+[notifiers.console]
+kind = "console"
+[notifiers.slack]
+kind = "slack"
+url = "https://hooks.slack.example/services/T0/B0/s3cr3t-w3bh00k"
+ca_file = "CA"
+[notifiers.pd]
+kind = "pagerduty"
+key = "0123456789abcdef0123456789abcdef"
+[notifiers.spare]
+kind = "slack"
+url = "${TUTUMWATCH_TEST_UNSET}"
+optional = true
+[[messages]]
+name = "box"
+match = { type = "container" }
+notify = ["console", "spare"]
+[[messages]]
+name = "spare only"
+match = { type = "container" }
+notify = ["spare"]
+[[incidents]]
+name = "spare incident"
+while = { type = "stream", state = "!Connected" }
+notify = ["spare"]
+"""
+
+
+def run_python(source: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run some Python in a process of its own, with nothing in its environment but these."""
+    return subprocess.run(
+        [sys.executable, "-c", source],
+        cwd=ROOT,
+        env={"PATH": os.environ.get("PATH", ""), "HOME": "/nowhere", **variables},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+class TapTestCase(SynchronousTestCase):
+    """Gives each test a configuration file, and the log."""
+
+    def setUp(self) -> None:
+        """Write the file, with a private CA."""
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name)
+        self.log = RecordedLog()
+        self.addCleanup(self.log.stop)
+
+    def write(self, text: str) -> str:
+        """Write a configuration, and give its path."""
+        path = self.folder / "watch.toml"
+        path.write_text(text.replace('"CA"', f'"{self.folder}/ca.pem"'), "utf-8")
+        return str(path)
+
+    def parsed(self, *arguments: str) -> Options:
+        """Give the options of a command line."""
+        options = Options()
+        options.parseOptions(arguments)
+        return options
+
+
+class OptionsTests(TapTestCase):
+    """The command line, and what is wrong with it."""
+
+    def test_a_configuration_is_loaded_at_once(self) -> None:
+        make_tls(self.folder)
+        options = self.parsed("--config", self.write(TWO_STREAMS))
+        self.assertEqual([s.name for s in options["configuration"].streams], ["main", "lab"])
+        short = self.parsed("-c", options["config"])
+        self.assertEqual(short["configuration"].source, options["config"])
+
+    def test_every_mistake_is_named(self) -> None:
+        path = self.write('[streams.main]\nauth = "Basic eA=="\nulr = "x"\n[notifiers.x]\n')
+        error = self.assertRaises(UsageError, self.parsed, "--config", path)
+        first, second = str(error).splitlines()
+        self.assertIn(f"{path}:3: streams.main.ulr: there is no such key", first)
+        self.assertIn(f"{path}:4: notifiers.x: ", second)
+
+    def test_a_file_that_is_not_there(self) -> None:
+        error = self.assertRaises(UsageError, self.parsed, "-c", "/nowhere/watch.toml")
+        self.assertIn("/nowhere/watch.toml", str(error))
+        self.assertIn("No such file or directory", str(error))
+
+    def test_words_that_nobody_understands(self) -> None:
+        self.assertRaises(UsageError, self.parsed, "--confg", "x")
+        self.assertRaises(UsageError, self.parsed, "start")
+
+    def test_no_credentials_at_all(self) -> None:
+        """The tutorial's words, and every way to provide some."""
+        ended = run_python(
+            "from tutumwatch.tap import Options\n"
+            "from twisted.python.usage import UsageError\n"
+            "try: Options().parseOptions([])\n"
+            "except UsageError as error: print(error)\n"
+        )
+        self.assertIn("Please provide authentication credentials", ended.stdout)
+        for name in ("TUTUM_AUTH", "TUTUM_USERNAME", "TUTUM_TOKEN", "TUTUM_USER", "~/.tutum"):
+            self.assertIn(name, ended.stdout)
+
+    def test_half_a_pair_is_named(self) -> None:
+        ended = run_python(
+            "from tutumwatch.tap import Options\n"
+            "from twisted.python.usage import UsageError\n"
+            "try: Options().parseOptions([])\n"
+            "except UsageError as error: print(error)\n",
+            TUTUM_USERNAME="ops",
+        )
+        self.assertIn("TUTUM_USERNAME is set but TUTUM_TOKEN is not", ended.stdout)
+
+    def test_importing_the_tap_does_not_choose_a_reactor(self) -> None:
+        """So that ``twistd --reactor=...`` can."""
+        ended = run_python(
+            "import sys, tutumwatch.tap\nprint('twisted.internet.reactor' in sys.modules)"
+        )
+        self.assertEqual((ended.stdout, ended.stderr), ("False\n", ""))
+
+
+class MakeServiceTests(TapTestCase):
+    """The tree of services."""
+
+    def make(self, text: str) -> MultiService:
+        """Make the service of a configuration file."""
+        make_tls(self.folder)
+        return cast("MultiService", makeService(self.parsed("--config", self.write(text))))
+
+    def test_everything_is_found_by_its_name(self) -> None:
+        service = self.make(TWO_STREAMS)
+        self.assertIsInstance(service, MultiService)
+        names = [
+            "outbox",
+            "pipeline",
+            "stream:main",
+            "stream:lab",
+            "notifier:console",
+            "notifier:slack",
+            "notifier:pd",
+            "status",
+        ]
+        self.assertEqual([child.name for child in service], names)
+        for name in names:
+            verifyObject(IService, service.getServiceNamed(name))
+            self.assertFalse(service.getServiceNamed(name).running)
+
+    def test_a_notifier_delivers(self) -> None:
+        """One Deferred for a batch, one outcome for each notice."""
+        notifier = cast(
+            "NotifierService", self.make(TWO_STREAMS).getServiceNamed("notifier:console")
+        )
+        batch = [Notice(str(n), Form.MESSAGE, "rule", "console", "k", "hi", 1.0) for n in range(2)]
+        delivered = notifier.deliver(batch)
+        self.assertIsInstance(delivered, Deferred)
+        self.assertEqual(self.successResultOf(delivered), [Delivered(), Delivered()])
+        self.assertEqual(self.log.lines("tutumwatch.notifiers.console"), ["hi", "hi"])
+
+    def test_one_line_says_what_is_on_and_what_is_off_and_why(self) -> None:
+        self.make(TWO_STREAMS)
+        (line,) = [e for e in self.log.events if e["log_namespace"] == "tutumwatch.tap"]
+        self.assertEqual(
+            line["log_format"].format(**line),
+            "watching stream main at stream.example, lab at lab.example; "
+            "notifiers on: console, slack, pd; off: spare (TUTUMWATCH_TEST_UNSET is not set)",
+        )
+
+    def test_no_credential_is_in_what_is_logged_or_printed(self) -> None:
+        service = self.make(TWO_STREAMS)
+        printed = f"{service!r} {list(service)!r} {self.parsed('-c', self.write(TWO_STREAMS))!r}"
+        secrets = [TOKEN, KEY, WEBHOOK, "s3cr3t-w3bh00k"]
+        self.assertEqual(find_leaks(self.log.output + printed, secrets), [])
+
+    def test_without_notifiers_it_says_so(self) -> None:
+        self.make('[streams.main]\nauth = "Basic eA=="\n')
+        (line,) = [e for e in self.log.events if e["log_namespace"] == "tutumwatch.tap"]
+        self.assertEqual(line["on"], "none")
+
+    def test_the_environment_alone_gives_the_tutorial(self) -> None:
+        variables: Mapping[str, str] = {"TUTUM_USERNAME": "ops", "TUTUM_TOKEN": TOKEN}
+        from twisted.internet import reactor
+
+        watch = make_watch(
+            load_configuration(None, Environment(variables, self.folder)),
+            reactor,
+            lambda: 1_800_000_000.0,
+            random.Random(1),
+            ServiceManager(None, None),
+        )
+        self.assertEqual(
+            [child.name for child in watch],
+            ["outbox", "pipeline", "stream:main", "notifier:console", "status"],
+        )
+
+    def test_rules_without_a_notifier_that_is_on_are_left_out(self) -> None:
+        make_tls(self.folder)
+        configuration = self.parsed("-c", self.write(TWO_STREAMS))["configuration"]
+        decider = make_decider(configuration, "run")
+        self.assertEqual([rule.name for rule in decider._messages], ["box"])
+        self.assertEqual(dict(decider.incidents._rules), {})
+
+    def test_the_log_publisher_is_left_alone(self) -> None:
+        """How the log is written is twistd's business."""
+        before = list(globalLogPublisher._observers)
+        self.make(TWO_STREAMS)
+        self.assertEqual(list(globalLogPublisher._observers), before)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -302,6 +304,17 @@ class RetryAfterTests(SynchronousTestCase):
     def test_seconds(self) -> None:
         for text, seconds in (("0", 0.0), ("120", 120.0), (" 7 ", 7.0), ("1.5", 1.5)):
             self.assertEqual(parse_retry_after(text, NOW), seconds, text)
+
+    def test_a_date_means_utc_wherever_we_run(self) -> None:
+        def back(zone: str | None = os.environ.get("TZ")) -> None:
+            os.environ.pop("TZ", None)
+            os.environ.update({} if zone is None else {"TZ": zone})
+            time.tzset()
+
+        self.addCleanup(back)
+        os.environ["TZ"] = "Asia/Tokyo"
+        time.tzset()
+        self.test_a_date()
 
     def test_a_date(self) -> None:
         for text, seconds in (

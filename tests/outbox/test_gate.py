@@ -119,6 +119,13 @@ class RetryAfterTests(SynchronousTestCase):
         waits = [self.opens_after(*[nothing] * count) for count in range(1, 9)]
         self.assertEqual(waits, [1, 2, 4, 8, 16, 32, 60, 60])
 
+    def test_after_a_success_they_begin_again(self) -> None:
+        made = gate()
+        for now, outcome in ((0.0, limited(None)), (5.0, limited(None)), (10.0, Delivered())):
+            made.learn(now, [outcome])
+        made.learn(20.0, [limited(None)])
+        self.assertEqual(made.opens_at, 21.0)
+
     def test_an_earlier_time_does_not_shorten_a_longer_one(self) -> None:
         self.assertEqual(self.opens_after(limited(30.0), limited(5.0)), 30.0)
 

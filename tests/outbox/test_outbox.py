@@ -93,6 +93,9 @@ class OutboxServiceTests(OutboxTestCase):
         self.clock.advance(0.1)
         self.successResultOf(drained)
         self.assertEqual(self.outbox.owed_counts(), {"ops": 2, "pd": 1})
+        for destination in (self.destination, self.other):
+            for _, request in destination.held:
+                self.assertTrue(request.called)
         self.assertEqual(self.clock.getDelayedCalls(), [])
         gc.collect()
         self.assertEqual(self.flushLoggedErrors(), [])

@@ -213,7 +213,7 @@ class RetryTests(LookUpsTestCase):
 class LookUpLogTests(LookUpsTestCase):
     """A failure is warned of once; repeated, it is only counted."""
 
-    def fail(self, *sentences: str) -> None:  # type: ignore[override] # reads best here
+    def let_fail(self, *sentences: str) -> None:
         """Look something up, and let it fail so."""
         for sentence in sentences:
             self.ask(1)
@@ -222,15 +222,15 @@ class LookUpLogTests(LookUpsTestCase):
                 self.clock.advance(1.0)
 
     def test_the_same_one_once(self) -> None:
-        self.fail("refused", "refused", "refused")
+        self.let_fail("refused", "refused", "refused")
         self.assertEqual(self.lines(), [f"main: look-up of {uri(1)} failed: refused"])
         self.assertEqual(self.look_ups.counts, {"Unanswered": 3})
 
     def test_another_one_and_one_after_a_success(self) -> None:
-        self.fail("refused", "timed out")
+        self.let_fail("refused", "timed out")
         self.ask(1)
         self.web.answer(FOUND)
-        self.fail("timed out")
+        self.let_fail("timed out")
         reasons = [line.rpartition(": ")[2] for line in self.lines()]
         self.assertEqual(reasons, ["refused", "timed out", "timed out"])
 

@@ -21,11 +21,12 @@ from tests.rules.world import (
     message_rule,
     notices,
     texts,
+    unexpected,
 )
 from tutumwatch.events.inputs import Found, Input, Link, LinkType, Looked, Message, Missing, Tick
 from tutumwatch.rules.decider import TYPES_MAX_COUNT, UUIDS_REMEMBERED_COUNT
 from tutumwatch.rules.decisions import Decisions, Need, Settled, WaitingRow
-from tutumwatch.rules.matchers import Matcher, _FieldTest
+from tutumwatch.rules.matchers import Matcher, _FieldTest, compile_matcher
 from tutumwatch.rules.messages import MessageRule
 from tutumwatch.rules.texts import compile_text
 
@@ -182,10 +183,16 @@ class LookedInputTests(SynchronousTestCase):
             self.assertEqual((texts(decisions), decisions.needs), (["|"], set()))
 
     def test_incidents_are_judged_again(self) -> None:
-        """What a look-up changed may end a condition: here nothing does, and nothing fails."""
-        world = World.of(incident_rule())
-        for _ in range(2):
-            self.assertEqual(world.found(CONTAINER, state="Stopped").owed, [])
+        """A condition may begin and end with what a look-up tells."""
+        at_once = incident_settings(for_seconds=0.0, clear_for_seconds=0.0)
+        matcher = compile_matcher({"type": "container", "state": "Stopped"}, unexpected)
+        world = World.of(attrs.evolve(incident_rule(at_once), matcher=matcher))
+        for state, said in (
+            ("Stopped", [("plain", "trigger")]),
+            ("Stopped", []),
+            ("Running", [("plain", "resolve")]),
+        ):
+            self.assertEqual(forms(notices(world.found(CONTAINER, state=state))), said)
 
 
 class RaisingRuleTests(SynchronousTestCase):

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.rules.world import (
+    CLUSTER,
     CONTAINER,
     DESTINATIONS,
+    NODE,
     SERVICE,
     STACK,
     World,
@@ -334,6 +336,18 @@ class LookingUpTests(SynchronousTestCase):
         decisions = world.unanswered(CONTAINER)
         self.assertEqual(decisions.needs, set())
         self.assertEqual(texts(decisions), ["(unknown)(unknown) (details unknown)"])
+
+    def test_after_a_failure_nothing_that_an_answer_reveals_is_asked(self) -> None:
+        """The notice is marked anyway; asking on would only delay it."""
+        text = "{{ stack.name }} {{ node.host }} {{ nodecluster.name }}"
+        world = self.world(text, {"type": "container"}, fresh=())
+        world.found(CONTAINER, service=SERVICE, node=NODE)
+        decisions = world.event(CONTAINER)
+        self.assertEqual(decisions.needs, {Need("main", SERVICE), Need("main", NODE)})
+        self.assertEqual(world.unanswered(SERVICE).owed, [])
+        decisions = world.found(NODE, external_fqdn="a.example", node_cluster=CLUSTER)
+        self.assertEqual(decisions.needs, set())
+        self.assertEqual(texts(decisions), ["(unknown) a.example (unknown) (details unknown)"])
 
     def test_nothing_waits_longer_than_ten_seconds(self) -> None:
         world = self.world("stack {{ stack.name }}")

@@ -72,6 +72,18 @@ class TimersTests(SynchronousTestCase):
         self.assertLess(len(self.timers._heap), 110)
         self.assertEqual(list(self.timers.take_due(1e9)), ["flap", "far"])
 
+    def test_forgetting_stale_times_keeps_the_order(self) -> None:
+        due = {str(n): float(n * 7919 % 1009) for n in range(300)}
+        for name, seconds in due.items():
+            self.timers.set(name, seconds)
+        for name in list(due)[:250]:
+            self.timers.cancel(name)
+            del due[name]
+        self.timers.set("last", 1e6)
+        self.assertEqual(len(self.timers._heap), 51)
+        taken = list(self.timers.take_due(1e9))
+        self.assertEqual(taken, [*sorted(due, key=lambda name: due[name]), "last"])
+
     @given(st.lists(st.tuples(st.sampled_from("abc"), st.none() | st.integers(0, 9)), max_size=300))
     def test_it_agrees_with_a_plain_dictionary(self, steps: list[tuple[str, int | None]]) -> None:
         self.timers = Timers()

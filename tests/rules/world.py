@@ -164,7 +164,10 @@ class World:
         """Let time pass, with a Tick at every time that is waited for; give what that said."""
         end = self.now + seconds
         said: list[Notice] = []
+        ticks = 0
         while (due := self.decider.next_due()) is not None and due <= end:
+            ticks += 1
+            assert ticks < 1000, "what was due stays due"
             self.now = max(due, self.now)
             said += notices(self.decider.decide(Tick(self.now)))
         self.now = end

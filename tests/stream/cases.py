@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import cast
 
+from twisted.internet import reactor
 from twisted.internet.task import Clock
-from twisted.logger import LogEvent, LogLevel, formatEvent, globalLogPublisher
+from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import provider
 
 from tests.stream.fake_endpoint import FakeEndpoint
 from tutumwatch.events.inputs import Link
@@ -27,25 +30,31 @@ def pass_time(clock: Clock, seconds: float) -> None:
     clock.advance(max(0.0, end - clock.seconds()))
 
 
-def logged_lines(case: SynchronousTestCase) -> list[tuple[str, str]]:
-    """Give a list that fills with our log: level and text."""
+def logged_lines(case: SynchronousTestCase, namespace: str = "tutumwatch") -> list[tuple[str, str]]:
+    """Give a list that fills with our log, or with everybody's: level and text."""
     lines: list[tuple[str, str]] = []
 
+    @provider(ILogObserver)
     def observe(event: LogEvent) -> None:
-        if str(event.get("log_namespace")).startswith("tutumwatch"):
+        if str(event.get("log_namespace")).startswith(namespace):
             lines.append((event.get("log_level", LogLevel.info).name, formatEvent(event)))
 
-    globalLogPublisher.addObserver(observe)
-    case.addCleanup(globalLogPublisher.removeObserver, observe)
+    observer = cast("ILogObserver", observe)
+    globalLogPublisher.addObserver(observer)
+    case.addCleanup(globalLogPublisher.removeObserver, observer)
     return lines
 
 
 class ServiceTestCase(SynchronousTestCase):
-    """A stream service that is not started yet; at the end nothing is left on its clock."""
+    """A stream service that is not started yet; at the end nothing is left to happen.
+
+    Neither on its clock, nor on the global reactor, which Autobahn's own timers use.
+    """
 
     def setUp(self) -> None:
         """Make the service."""
         self.clock = Clock()
+        self.global_calls = reactor.getDelayedCalls()
         self.endpoint = FakeEndpoint(self.clock)
         self.messages: list[bytes] = []
         self.links: list[Link] = []
@@ -96,6 +105,7 @@ class ServiceTestCase(SynchronousTestCase):
         dial_count = len(self.endpoint.dials)
         pass_time(self.clock, 1_000.0)
         self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.assertEqual(reactor.getDelayedCalls(), self.global_calls)
         self.assertEqual(len(self.endpoint.dials), dial_count)
 
     @property

@@ -40,7 +40,7 @@ class MemoryTransport(StringTransport):
         self._protocol = protocol
         self._unread: list[bytes] = []
 
-    def setTcpNoDelay(self, enabled: bool) -> None:  # noqa: FBT001 - Twisted's
+    def setTcpNoDelay(self, enabled: bool) -> None:  # noqa: FBT001, N802 - Twisted's
         """Take an option that means nothing here."""
 
     def unregisterProducer(self) -> None:
@@ -93,7 +93,8 @@ class FakeServer:
     @property
     def request(self) -> str:
         """The handshake's request as it was sent."""
-        return self.transport.value().partition(b"\r\n\r\n")[0].decode()
+        wire: bytes = self.transport.value()
+        return wire.partition(b"\r\n\r\n")[0].decode()
 
     @property
     def frames(self) -> list[tuple[int, bytes]]:

@@ -11,7 +11,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from tests.stream.fake_endpoint import FakeEndpoint
+from tests.stream.fake_endpoint import FakeEndpoint, FakeServer
 from tutumwatch.stream.connector import EndpointConnector
 
 
@@ -108,7 +108,7 @@ class ConnectorTests(SynchronousTestCase):
             self.connector.lost(protocol, Failure(connectionDone.value))
             self.endpoint.behave = self.endpoint.hold
             self.connector.connect()
-            self.endpoint.dials[-2].result.callback(late)  # type: ignore[arg-type] # a Failure is taken as errback
+            self.endpoint.dials[-2].result.callback(late)
             self.connector.stopConnecting()
             self.assertEqual(
                 self.factory.told, ["started", "lost", "started", "failed: CancelledError"]
@@ -116,10 +116,12 @@ class ConnectorTests(SynchronousTestCase):
 
     def test_a_protocol_that_dies_within_connect(self) -> None:
         """The dial's Deferred is not kept for a connection that is gone."""
-        self.endpoint.serve = lambda server: (
-            self.connector.made(server.protocol),  # type: ignore[func-returns-value] # only for the effect
-            self.connector.lost(server.protocol, Failure(connectionDone.value)),
-        )[0]
+
+        def come_and_go(server: FakeServer) -> None:
+            self.connector.made(server.protocol)
+            self.connector.lost(server.protocol, Failure(connectionDone.value))
+
+        self.endpoint.serve = come_and_go
         self.connector.connect()
         self.assertRaises(NotConnectingError, self.connector.stopConnecting)
         self.assertEqual(self.factory.told, ["started", "lost"])

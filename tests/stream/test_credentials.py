@@ -14,6 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.secrets_check import find_leaks
 from tests.stream.test_protocol import RecordingListener
 from tutumwatch.secret import Secret
+from tutumwatch.settings import Duration
 from tutumwatch.stream.credentials import Credentials
 from tutumwatch.stream.factory import StreamFactory
 from tutumwatch.stream.settings import StreamSettings
@@ -78,7 +79,10 @@ class CredentialsTests(SynchronousTestCase):
         self.assertNotIn("secret", str(error))
 
     def test_they_are_not_printed(self) -> None:
-        for credentials in (Credentials.from_pair("u", "s3cr3t-k3y"), Credentials.from_header(BASIC)):
+        for credentials in (
+            Credentials.from_pair("u", "s3cr3t-k3y"),
+            Credentials.from_header(BASIC),
+        ):
             printed = f"{credentials!r} {credentials} {credentials.headers()} {credentials.query()}"
             self.assertEqual(find_leaks(printed, ["s3cr3t-k3y", BASIC]), [])
 
@@ -156,7 +160,6 @@ class SettingsTests(SynchronousTestCase):
     def test_defaults(self) -> None:
         settings = StreamSettings()
         self.assertEqual(settings.credentials, "header")
-        self.assertEqual(
-            [str(settings.ping_interval), str(settings.ping_timeout), str(settings.handshake_timeout)],
-            ["30s", "15s", "10s"],
-        )
+        self.assertEqual(settings.ping_interval, Duration(30))
+        self.assertEqual(settings.ping_timeout, Duration(15))
+        self.assertEqual(settings.handshake_timeout, Duration(10))

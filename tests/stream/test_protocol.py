@@ -11,7 +11,7 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.stream.cases import ServiceTestCase, pass_time
+from tests.stream.cases import ServiceTestCase, logged_lines, pass_time
 from tests.stream.fake_endpoint import AUTH, EVENT, FakeEndpoint, FakeServer
 from tutumwatch.secret import Secret
 from tutumwatch.stream.connector import EndpointConnector
@@ -120,8 +120,10 @@ class TotalityTests(SynchronousTestCase):
         wire.end()
         self.assertEqual(
             wire.listener.told,
-            ["made", "heard", "opened", "heard", 'received {"type":"auth"}', "heard", "ponged"]
-            + ["heard", "closing", "ended", "will retry in 1 s"],
+            [
+                *("made", "heard", "opened", "heard", 'received {"type":"auth"}'),
+                *("heard", "ponged", "heard", "closing", "ended", "will retry in 1 s"),
+            ],
         )
 
     def test_a_listener_that_breaks_at_everything(self) -> None:
@@ -183,7 +185,7 @@ class TotalityTests(SynchronousTestCase):
         wire = Wire()
         protocol = wire.factory.buildProtocol(None)
         protocol.connectionLost()
-        self.assertEqual(wire.listener.endings, [Ending("the connection is gone")])
+        self.assertEqual(wire.listener.endings, [Ending("the connection was closed")])
         self.assertTrue(self.flushLoggedErrors(AttributeError))
         wire.server.drop()
         wire.factory.stopTrying()
@@ -246,13 +248,14 @@ class EchoTests(SynchronousTestCase):
 
     def assert_blotted(self, act: Callable[[FakeServer], None]) -> None:
         """Hold that a reason was told, and that the credential is not in it."""
-        wire = Wire(self.SECRET)
+        wire, log = Wire(self.SECRET), logged_lines(self, "")
         act(wire.server)
         pass_time(wire.clock, 0)
         wire.server.hang_up()
         (ending,) = wire.listener.endings
         self.assertIn("[hidden]", ending.said)
         self.assertNotIn(self.SECRET, ending.said)
+        self.assertNotIn(self.SECRET, str(log))
         wire.factory.stopTrying()
 
     def test_in_a_status_line(self) -> None:

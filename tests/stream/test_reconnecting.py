@@ -274,7 +274,14 @@ class FactoryTests(SynchronousTestCase):
             return made[0]
 
         StreamService(
-            "main", self.endpoint, make, self.clock, lambda: 0.0, print, print, silence_max_seconds=1
+            "main",
+            self.endpoint,
+            make,
+            self.clock,
+            lambda: 0.0,
+            print,
+            print,
+            silence_max_seconds=1,
         )
         self.factory = made[0]
         self.connector = EndpointConnector(self.endpoint, self.factory)

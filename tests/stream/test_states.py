@@ -183,6 +183,17 @@ class DisconnectedTests(ServiceTestCase):
         self.wait(1)
         self.assertEqual(len(self.endpoint.dials), 2)
 
+    def test_a_message_that_is_too_large_in_pieces(self) -> None:
+        """Each is small; together they are not."""
+        self.open(AUTH)
+        piece = (60_000).to_bytes(2, "big") + b"x" * 60_000
+        self.endpoint.server.transport.deliver(b"\x02\x7e" + piece)
+        for _ in range(20):
+            self.endpoint.server.transport.deliver(b"\x00\x7e" + piece)
+        self.wait(0)
+        self.assertEqual(self.messages, [AUTH])
+        self.assertIn("exceeds payload limit of 1048576", self.service.reason)
+
     def test_a_large_message_that_is_not_too_large(self) -> None:
         self.open(b"x" * 1024 * 1024)
         self.assertEqual([len(message) for message in self.messages], [1024 * 1024])
@@ -261,27 +272,23 @@ class UnauthorizedTests(ServiceTestCase):
             [("Unauthorized", "the server answered 401 Unauthorized to the handshake")],
         )
         self.assertEqual(self.endpoint.dial_times, [0, 300, 600, 900])
-        self.assertEqual(
-            self.log,
-            [
-                (
-                    "warn",
-                    "stream main: the server answered 401 Unauthorized to the handshake; "
-                    "next attempt in 300 s",
-                )
-            ],
-        )
+        said = "stream main: the server answered 401 Unauthorized to the handshake"
+        self.assertEqual(self.log, [("warn", f"{said}; next attempt in 300 s")])
 
     def test_every_status(self) -> None:
         """Of all that refuse the handshake, two mean the credentials."""
-        for status in [*range(200, 600), 100, 102, 999]:
-            self.setUp()
-            self.endpoint.serve = lambda server, status=status: server.refuse(status)  # type: ignore[misc] # mypy sees no type of a default
-            self.service.startService()
+        statuses = [status for status in range(100, 1_000) if status != 101]
+        self.endpoint.serve = lambda server: server.refuse(statuses[len(self.endpoint.dials) - 1])
+        self.service.startService()
+        refused = set()
+        for status in statuses:
             self.wait(0)
-            wanted = "Unauthorized" if status in {401, 403} else "Disconnected"
-            self.assertEqual((status, self.service.state), (status, wanted))
-            self.doCleanups()
+            if self.service.state == "Unauthorized":
+                refused.add(status)
+            self.service.redial()
+        self.endpoint.behave = self.endpoint.hold
+        self.assertEqual(refused, {401, 403})
+        self.assertEqual(len(self.links), 5)
 
     def test_a_retry_after_can_only_lengthen_the_wait(self) -> None:
         self.endpoint.serve = lambda server: server.refuse(403, "Retry-After: 5")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from twisted.internet import reactor
 from twisted.internet.error import ConnectionRefusedError as RefusedError
 
 from tests.stream.cases import ServiceTestCase
@@ -117,6 +118,7 @@ class StopTests(ServiceTestCase):
         self.open(AUTH)
         stopped = self.service.stopService()
         self.endpoint.server.close(1000)
+        self.assertEqual(reactor.getDelayedCalls(), self.global_calls)
         self.wait(1)
         self.assertTrue(self.endpoint.server.transport.disconnected)
         self.successResultOf(stopped)
@@ -186,9 +188,13 @@ class StopTests(ServiceTestCase):
         self.successResultOf(self.service.stopService())
         server = self.endpoint.make(self.factory)
         self.assertTrue(server.transport.disconnected)
-        server.protocol.dataReceived(b"HTTP/1.1 101 Switching Protocols\r\n")
+        server.transport.disconnecting = False  # as if all this was read in the same turn
+        server.accept()
+        server.say(AUTH)
+        server.close(1000)
         self.wait(60)
         self.assertTrue(server.transport.is_over)
+        self.assertEqual((self.messages, self.links), ([], []))
 
     def test_an_open_within_the_turn_of_the_stop(self) -> None:
         """The server's answer was read in the turn in which the connection was aborted."""
@@ -217,6 +223,7 @@ class StopTests(ServiceTestCase):
         self.endpoint.server.hang_up()
         self.successResultOf(first)
         self.successResultOf(second)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_whoever_waits_may_give_up(self) -> None:
         self.open(AUTH)
@@ -282,12 +289,13 @@ class SuspendTests(ServiceTestCase):
         self.assertTrue(self.endpoint.server.transport.is_over)
 
     def test_again_and_again(self) -> None:
-        """As the watch does, each second; the first reason stays."""
+        """As the watch does, each second; the reason that status shows is the newest."""
         self.open(AUTH)
         for second in range(5):
             self.service.suspend(f"the store cannot be written {second}")
             self.wait(1)
         self.assertEqual(self.states[1:], [("Disconnected", "the store cannot be written 0")])
+        self.assertEqual(self.service.reason, "the store cannot be written 4")
         self.assertEqual(self.endpoint.server.frames, [(9, b""), (8, b"\x03\xe8")])
 
     def test_redial_before_the_end(self) -> None:
@@ -297,9 +305,11 @@ class SuspendTests(ServiceTestCase):
         self.service.redial()
         self.endpoint.server.pong()
         self.assertEqual(len(self.endpoint.dials), 1)
-        self.wait(2)
-        self.assertEqual(self.endpoint.dial_times, [0, 2])
-        self.assertEqual([state for state, _ in self.states], ["Connected", "Disconnected"])
+        self.endpoint.server.close(1000)
+        self.endpoint.server.hang_up()
+        self.wait(1)
+        self.assertEqual(self.endpoint.dial_times, [0, 1])
+        self.assertEqual(self.states[1:], [("Disconnected", "the connection was closed")])
 
     def test_during_a_dial(self) -> None:
         self.endpoint.behave = self.endpoint.hold
@@ -337,6 +347,9 @@ class SuspendTests(ServiceTestCase):
         stopped = self.service.stopService()
         self.wait(1)
         self.successResultOf(stopped)
+        self.service.redial()
+        self.wait(1)
+        self.assertEqual(len(self.endpoint.dials), 1)
 
     def test_redial_of_a_stream_that_is_well_changes_nothing(self) -> None:
         self.open(AUTH)

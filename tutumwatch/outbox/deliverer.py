@@ -20,7 +20,7 @@ from tutumwatch.outbox.tally import Tally
 from tutumwatch.rules.notice import Notice
 
 # A request ends after its deadline; one that is still out this much later never will.
-REQUEST_LOST_SECONDS = 45.0
+REQUEST_LOST_SECONDS = 25.0
 
 
 class Deliver(Protocol):
@@ -60,7 +60,6 @@ class Deliverer:
     _first_up: dict[int, float] = attrs.field(factory=dict)
     _under_way: dict[_Request, Deferred[None]] = attrs.field(factory=dict)
     _timer: IDelayedCall | None = None
-    _slot_free_at: float = 0.0
     _waking: bool = False
     _stopped: bool = False
     _quiet: list[tuple[float, Deferred[None]]] = attrs.field(factory=list)
@@ -147,7 +146,6 @@ class Deliverer:
 
     def _ended(self, result: object, request: _Request) -> object:
         del self._under_way[request]
-        self._slot_free_at = self._clock.seconds()
         self.wake()
         return result
 
@@ -250,7 +248,7 @@ class Deliverer:
         closed = self._gate.is_probing or not self._gate.is_open(now)
         if since is None or closed or not self._has_slot():
             return lost
-        return max(lost, now - max(since, self._slot_free_at, self._gate.opens_at))
+        return max(lost, now - max(since, self._gate.opens_at))
 
     def when_quiet(self, deadline: float) -> Deferred[None]:
         """Give a Deferred that fires when nothing is under way and nothing can go by then."""

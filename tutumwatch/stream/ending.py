@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import cast
 
 import attrs
 from OpenSSL import SSL
@@ -27,7 +28,7 @@ class Ending:
 
 def failed_dial(reason: Failure) -> Ending:
     """Explain why no connection came to be."""
-    cause = innermost_error(reason.value)
+    cause = _cause_of(reason)
     if isinstance(cause, ConnectTimeoutError):  # in Twisted's words a "user timeout"
         return Ending("no connection was made in time")
     return Ending(printable(explain_error(cause)))
@@ -51,13 +52,17 @@ def refused_handshake(status_line: str, headers: Mapping[str, str]) -> Ending | 
 def lost_connection(close_said: str, reason: Failure) -> Ending:
     """Explain the end of a connection.
 
-    :param close_said: what the closing handshake, or Autobahn, says.
+    :param close_said: what the closing handshake, or Autobahn, says; empty if it was ours.
     :param reason: the transport's; only it names a TLS failure, as Autobahn says "peer dropped".
     """
-    cause = innermost_error(reason.value)
-    if close_said and not isinstance(cause, SSL.Error | VerificationError):
-        return Ending(printable(close_said))
-    return Ending(printable(explain_error(cause)))
+    cause = _cause_of(reason)
+    if isinstance(cause, SSL.Error | VerificationError):
+        return Ending(printable(explain_error(cause)))
+    return Ending(printable(close_said) or "the connection was closed")
+
+
+def _cause_of(reason: Failure) -> BaseException:
+    return innermost_error(cast("BaseException", reason.value))
 
 
 def printable(text: str) -> str:

@@ -88,7 +88,6 @@ class StreamFactory(WebSocketClientFactory, ReconnectingClientFactory):
         self._secrets = secrets
         self.setProtocolOptions(
             maxMessagePayloadSize=MESSAGE_MAX_BYTES,
-            maxFramePayloadSize=MESSAGE_MAX_BYTES,
             autoPingInterval=settings.ping_interval.seconds,
             autoPingTimeout=settings.ping_timeout.seconds,
             openHandshakeTimeout=settings.handshake_timeout.seconds,
@@ -118,8 +117,6 @@ class StreamFactory(WebSocketClientFactory, ReconnectingClientFactory):
 
     def retry(self, connector: IConnector | None = None) -> None:
         """Dial again after a delay of our own choosing."""
-        if not self.continueTrying:
-            return
         # The exponent is bounded so that years of failures do not overflow.
         doubled = self.initialDelay * 2.0 ** min(self.retries, 16)
         backoff = min(doubled * self._jitter(), BACKOFF_MAX_SECONDS)

@@ -53,7 +53,6 @@ class StreamProtocol(WebSocketClientProtocol):
     # Autobahn sets these when the handshake's answer arrives, if one does.
     http_status_line = ""
     http_headers: dict[str, str] = {}  # noqa: RUF012 - Autobahn replaces it, nobody fills it
-    _opened = False
     _close_said = ""
 
     def pause_reading(self) -> None:
@@ -82,7 +81,8 @@ class StreamProtocol(WebSocketClientProtocol):
             super().dataReceived(data)
         except Exception as error:  # noqa: BLE001 - Autobahn's, of a rude server; we dial again later
             self._give_up(f"the server sent what cannot be read: {error}")
-        if not self._opened and len(self.data) > HANDSHAKE_MAX_BYTES:
+        # Once open, Autobahn keeps no more than a frame's header here.
+        if len(self.data) > HANDSHAKE_MAX_BYTES:
             self._give_up(f"the answer to the handshake has over {HANDSHAKE_MAX_BYTES} bytes")
 
     def _give_up(self, said: str) -> None:
@@ -92,7 +92,6 @@ class StreamProtocol(WebSocketClientProtocol):
     def onOpen(self) -> None:
         """Ask for a sign of life at once."""
         with self._log.failuresHandled("stream"):
-            self._opened = True
             self.sendPing()
             self.listener.opened()
 

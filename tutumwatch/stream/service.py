@@ -114,7 +114,7 @@ class StreamService(Service):
 
     def suspend(self, reason: str) -> None:
         """Close the stream and stay away until :meth:`redial`: what came could not be kept."""
-        if not self.running or self._suspended:
+        if not self.running:
             return
         self._suspended = reason
         self._factory.stopTrying()
@@ -155,7 +155,7 @@ class StreamService(Service):
     def opened(self) -> None:
         """Begin to count the time for which a connection has been open."""
         connection = self._connection
-        if connection is None or connection.is_closing:
+        if connection is None:
             return
         connection.is_open = True
         connection.after(OPEN_IS_CONNECTED_SECONDS, self._connected)

@@ -31,6 +31,7 @@ FLOORS = (
     {"outbox/"},
     {"config/"},
     {"watch.py", "status/", "logs.py"},
+    {"root.py"},
     {"tap.py"},
     {"cli/", "tutorial.py"},
     {"__main__.py"},
@@ -43,7 +44,7 @@ BRIDGE_IMPORTED_BY = {"tap.py"}
 # These run live, in explain and in replay, so they may not know a reactor.
 WITHOUT_TWISTED = {"events/", "inventory/", "rules/"}
 ONLY_IMPORTERS = {"treq": {"http.py"}, "autobahn": {"stream/", BRIDGE}}
-PLUGIN_IMPORTS = {"twisted.application.service"}
+PLUGIN_IMPORTS = {"twisted.application.service", "tutumwatch.notifiers.maker"}
 
 COMPOSITION_ROOTS = ("tap.py", "tutorial.py", "__main__.py", "cli/", "bridge/tap.py")
 NAMES_THAT_SAY_NOTHING = {"base", "common", "helper", "helpers", "util", "utils"}

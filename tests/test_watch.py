@@ -17,7 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.secrets_check import RecordedLog
 from tutumwatch.config.environment import Environment
 from tutumwatch.config.load import load_configuration
-from tutumwatch.events.inputs import Input, Link, LinkType, Message, Tick
+from tutumwatch.events.inputs import Found, Input, Link, LinkType, Listed, Looked, Message, Tick
 from tutumwatch.http import NoResponse, Request, Response
 from tutumwatch.notifiers.contract import Pace
 from tutumwatch.notifiers.outcomes import Delivered, Outcome
@@ -26,13 +26,15 @@ from tutumwatch.outbox.gate import State
 from tutumwatch.outbox.memory import MemoryStore
 from tutumwatch.outbox.outbox import Outbox
 from tutumwatch.outbox.store import Delivery, Restored, StoreUnwritableError
+from tutumwatch.resources.catchup import CatchUp
 from tutumwatch.resources.client import ResourceClient
 from tutumwatch.resources.lookups import LookUps
+from tutumwatch.root import Watch
 from tutumwatch.rules.decisions import Decisions
 from tutumwatch.rules.notice import Form, Notice
 from tutumwatch.stream.service import StreamService
 from tutumwatch.tap import make_decider
-from tutumwatch.watch import Pipeline, Watch
+from tutumwatch.watch import Pipeline
 
 RULES = """
 [streams.main]
@@ -265,7 +267,20 @@ class WatchTestCase(SynchronousTestCase):
             self.now,
             self.clock,
         )
-        self.pipeline.connect([cast("StreamService", self.stream)], look_ups)
+        self.lists = RecordingCaller()
+        self.catch_up = CatchUp(
+            "main",
+            ResourceClient(self.lists, "http://rest", {}),
+            decider.inventory,
+            self.pipeline.submit,
+            self.pipeline.last_number,
+            self.now,
+            self.clock,
+        )
+        self.addCleanup(self.catch_up.stop)
+        self.pipeline.connect(
+            [cast("StreamService", self.stream)], look_ups, {"main": self.catch_up}
+        )
 
     def now(self) -> float:
         """Give the watch's time."""
@@ -768,3 +783,39 @@ class StopTests(WatchTestCase):
         self.receive(box("Running"))
         self.turn(2)
         self.assertEqual(self.slack.texts, [])
+
+
+class CatchingUpTests(WatchTestCase):
+    """After a connect the platform is asked for everything, and what is watched is said."""
+
+    def test_listing_begins_after_the_commit_and_ends_with_the_stream(self) -> None:
+        self.start()
+        self.store.is_held = True
+        self.stream_is("Connected")
+        self.turn(2)
+        self.assertEqual(self.lists.asked, [])
+        self.store.is_held = False
+        self.store.let_go()
+        self.turn(2)
+        self.assertEqual(len(self.lists.asked), 1)
+        self.stream_is("Disconnected")
+        self.turn(2)
+        self.stream_is("Connected")
+        self.turn(2)
+        self.assertEqual(len(self.lists.asked), 2)
+
+    def test_what_is_watched_is_said_with_the_blind_time(self) -> None:
+        self.start()
+        for state, seconds in (("Connected", 100), ("Disconnected", 42), ("Connected", 0)):
+            self.stream_is(state)
+            self.turn(2)
+            self.clock.advance(seconds)
+        uri = "/api/v1/service/s1/"
+        web = Found({"name": "web", "state": "Stopped"})
+        rows = (Looked("main", uri, 0, web, self.now()),)
+        self.pipeline.submit(Listed("main", rows, self.now()))
+        self.turn(2)
+        self.assertEqual(
+            self.said("info")[-1],
+            "watching 0 stacks, 1 service, 0 nodes; not healthy: web; nothing was seen for 42 s",
+        )

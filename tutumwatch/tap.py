@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import os
 import random
+import secrets
+import socket
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, cast
 from urllib.parse import urlsplit
 
 from twisted.application.service import IService
-from twisted.internet.endpoints import HostnameEndpoint, serverFromString, wrapClientTLS
+from twisted.internet.endpoints import (
+    AdoptedStreamServerEndpoint,
+    HostnameEndpoint,
+    serverFromString,
+    wrapClientTLS,
+)
 from twisted.internet.interfaces import (
     IReactorTime,
     IStreamClientEndpoint,
@@ -20,8 +27,12 @@ from twisted.internet.ssl import optionsForClientTLS
 from twisted.logger import Logger
 from twisted.python import usage
 
+from tutumwatch.bridge.credentials import Account
+from tutumwatch.bridge.demo.cloud import RATE_MAX
+from tutumwatch.bridge.settings import DemoSettings
+from tutumwatch.bridge.tap import make_bridge, obey_signal
 from tutumwatch.config.environment import Environment
-from tutumwatch.config.load import load_configuration
+from tutumwatch.config.load import DOCKER, TUTORIAL, load_configuration
 from tutumwatch.config.mistakes import ConfigurationError
 from tutumwatch.config.plans import Configuration, StreamPlan
 from tutumwatch.config.status import DEFAULT_LISTEN, OFF
@@ -31,16 +42,19 @@ from tutumwatch.notifiers.service import NotifierService
 from tutumwatch.outbox.deliverer import Deliverer
 from tutumwatch.outbox.memory import MemoryStore
 from tutumwatch.outbox.outbox import Outbox
+from tutumwatch.resources.catchup import CatchUp
 from tutumwatch.resources.client import ResourceClient
 from tutumwatch.resources.lookups import LookUps
+from tutumwatch.root import Watch
 from tutumwatch.rules.decider import Decider
 from tutumwatch.rules.incidents import Incidents
+from tutumwatch.secret import Secret
 from tutumwatch.status.health import HealthCheck
 from tutumwatch.status.sdnotify import ServiceManager
 from tutumwatch.status.service import StatusService
 from tutumwatch.stream.factory import DialListener, StreamFactory
 from tutumwatch.stream.service import StreamService
-from tutumwatch.watch import Pipeline, Watch
+from tutumwatch.watch import Pipeline
 
 CONNECT_TIMEOUT_SECONDS = 10.0
 
@@ -50,8 +64,13 @@ _log = Logger()
 class Options(usage.Options):
     """The options of ``twistd tutumwatch`` and of ``tutumwatch run``."""
 
+    optFlags: ClassVar = [
+        ["demo", None, "Watch a simulated cloud, embedded and on this machine alone."],
+    ]
     optParameters: ClassVar = [
         ["config", "c", None, "The configuration file; without it only the environment counts."],
+        ["seed", None, 1, "Which simulated cloud: the same number, the same story.", int],
+        ["rate", None, 1.0, "Events a second in the simulated cloud, 0 (still) to 10000.", float],
     ]
     longdesc = (
         "Watch a Tutum Stream and tell Slack, PagerDuty and the console. Without --config, set "
@@ -63,8 +82,17 @@ class Options(usage.Options):
 
         :raises UsageError: with every mistake.
         """
+        environment = Environment.of_process()
+        built_in = TUTORIAL
+        if self["demo"]:
+            try:
+                self["embedded"] = EmbeddedDemo(DemoSettings(self["seed"], self["rate"]))
+            except ValueError as problem:
+                raise usage.UsageError(str(problem)) from None
+            environment = self["embedded"].environment(environment)
+            built_in = DOCKER
         try:
-            self["configuration"] = load_configuration(self["config"], Environment.of_process())
+            self["configuration"] = load_configuration(self["config"], environment, built_in)
         except ConfigurationError as error:
             raise usage.UsageError(str(error)) from None
 
@@ -79,6 +107,7 @@ def makeService(options: Options) -> IService:
         time.time,
         random.Random(),  # noqa: S311 - for jitter and a run's id, not for secrets
         ServiceManager.from_environment(os.environ),
+        [options["embedded"].make_bridge(reactor)] if options["demo"] else [],
     )
 
 
@@ -88,11 +117,13 @@ def make_watch(
     utc_now: Callable[[], float],
     dice: random.Random,
     manager: ServiceManager,
+    embedded: Sequence[IService] = (),
 ) -> Watch:
     """Construct everything that a configuration asks for.
 
     :param reactor: a whole reactor; here it counts as a clock and is handed to endpoints.
     :param dice: for jitter, and the id of this run.
+    :param embedded: services of this process that are watched over their sockets.
     """
     # The watch's time: set by the wall clock once, then monotonic (see events/inputs.py).
     offset = utc_now() - reactor.seconds()
@@ -110,32 +141,34 @@ def make_watch(
     outbox = Outbox(store, deliverers, reactor)
     pipeline = Pipeline(decider, outbox, reactor, now)
     services = []
-    for notifier in configuration.notifiers:
-        service = NotifierService(notifier.name, notifier.notifier, webs.get(notifier.ca_file))
+    for plan in configuration.notifiers:
+        service = NotifierService(plan.name, plan.notifier, webs.get(plan.ca_file))
         services.append(service)
-        deliverers[notifier.name] = Deliverer(
-            notifier.name,
-            service.deliver,
-            store,
-            notifier.pace,
-            reactor,
-            jitter,
-            pipeline.report_notifier,
+        report = pipeline.report_notifier
+        deliverers[plan.name] = Deliverer(
+            plan.name, service.deliver, store, plan.pace, reactor, jitter, report
         )
     streams = [_stream(plan, reactor, now, jitter, pipeline) for plan in configuration.streams]
     clients = {plan.name: _rest_client(plan, webs) for plan in configuration.streams}
     look_ups = LookUps(clients, pipeline.submit, pipeline.last_number, now, reactor)
-    pipeline.connect(streams, look_ups)
+    inventory, last_number = decider.inventory, pipeline.last_number
+    catch_ups = {
+        name: CatchUp(name, client, inventory, pipeline.submit, last_number, now, reactor)
+        for name, client in clients.items()
+    }
+    pipeline.connect(streams, look_ups, catch_ups)
     health = HealthCheck(decider, outbox, streams, lambda: pipeline.store_problem)
     status = StatusService(health.check, _listen(configuration, reactor), manager, reactor)
 
     async def close() -> None:
+        for catch_up in catch_ups.values():
+            catch_up.stop()
         look_ups.stop()
         await webs.close()
 
     _say_what_is_on(configuration)
     # The status comes last: it tells the service manager that all has started.
-    others = [*services, status]
+    others = [*services, *embedded, status]
     return Watch(pipeline, outbox, streams, others, reactor, status.say_stopping, close)
 
 
@@ -201,6 +234,47 @@ def _endpoint(plan: StreamPlan, reactor: Any) -> IStreamClientEndpoint:  # noqa:
 def _listen(configuration: Configuration, reactor: Any) -> IStreamServerEndpoint | None:  # noqa: ANN401 - a whole reactor
     listen = configuration.status.listen or DEFAULT_LISTEN
     return None if listen == OFF else serverFromString(reactor, listen)
+
+
+class EmbeddedDemo:
+    """A bridge in front of a simulated cloud, in this process, on a port of its own on loopback.
+
+    The port is bound at once, so that the configuration can name it before anything runs.
+    """
+
+    def __init__(self, demo: DemoSettings) -> None:
+        """Bind a port.
+
+        :raises ValueError: for a rate that makes no sense.
+        """
+        if not 0 <= demo.rate <= RATE_MAX:
+            raise ValueError(f"--rate must be from 0 to {RATE_MAX:.0f}, not {demo.rate}")
+        self._demo = demo
+        self._account = Account("demo", Secret(secrets.token_hex(16)))
+        self._socket = socket.socket()
+        self._socket.bind(("127.0.0.1", 0))
+        self._socket.listen()
+
+    def environment(self, environment: Environment) -> Environment:
+        """Give an environment whose platform is this one, whatever Tutum variables it has."""
+        host = f"127.0.0.1:{self._socket.getsockname()[1]}"
+        kept = {k: v for k, v in environment.variables.items() if not k.startswith("TUTUM_")}
+        apikey = cast("Secret", self._account.apikey).reveal()
+        ours = {
+            "TUTUM_STREAM_HOST": f"ws://{host}",
+            "TUTUM_REST_HOST": f"http://{host}",
+            "TUTUM_USER": self._account.user,
+            "TUTUM_APIKEY": apikey,
+        }
+        return Environment(kept | ours, environment.home)
+
+    def make_bridge(self, reactor: Any) -> IService:  # noqa: ANN401 - a whole reactor
+        """Make the service that serves what is bound; SIGUSR1 plays a round."""
+        endpoint = AdoptedStreamServerEndpoint(reactor, self._socket.fileno(), socket.AF_INET)
+        bridge = make_bridge(self._demo, endpoint, self._account, reactor, time.time)
+        bridge.setName("bridge")
+        obey_signal(bridge, reactor)
+        return bridge
 
 
 class _Webs:

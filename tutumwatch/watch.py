@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any
 
-from twisted.application.service import IService, MultiService, Service
-from twisted.internet.defer import CancelledError, Deferred, DeferredList, maybeDeferred
-from twisted.internet.defer import TimeoutError as DeferredTimeoutError
+from twisted.application.service import Service
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from tutumwatch.events.inputs import Input, Link, LinkType, Message, Tick
+from tutumwatch.events.inputs import CONNECTED, Input, Link, LinkType, Listed, Message, Tick
+from tutumwatch.inventory.survey import survey
 from tutumwatch.outbox.gate import State
 from tutumwatch.outbox.outbox import Outbox
 from tutumwatch.outbox.store import StoreUnwritableError
+from tutumwatch.resources.catchup import CatchUp
 from tutumwatch.resources.lookups import LookUps
 from tutumwatch.rules.decider import Decider
 from tutumwatch.rules.decisions import Decisions
@@ -29,9 +30,6 @@ QUEUE_MAX_COUNT = 1_000
 QUEUE_MAX_BYTES = 4 * 1024 * 1024
 COMMIT_RETRY_SECONDS = 1.0
 COMMIT_FAILED_MAX_SECONDS = 20.0
-# Stopping takes one grace and four closes at most: less than 5 s.
-GRACE_SECONDS = 3.0
-CLOSE_SECONDS = 0.4
 STORE_BROKEN = "the store cannot be written"
 
 
@@ -62,6 +60,7 @@ class Pipeline(Service):
         self._now = now
         self._streams: list[StreamService] = []
         self._look_ups: LookUps  # from connect(): each needs the other
+        self._catch_ups: Mapping[str, CatchUp]
         self._queue: deque[Input] = deque()
         self._queued_bytes = 0
         self._carried_count = 0
@@ -73,10 +72,19 @@ class Pipeline(Service):
         self._streams_suspended = False
         self.store_problem = ""
 
-    def connect(self, streams: Iterable[StreamService], look_ups: LookUps) -> None:
-        """Name the streams that feed this pipeline, and what looks resources up for it."""
+    def connect(
+        self,
+        streams: Iterable[StreamService],
+        look_ups: LookUps,
+        catch_ups: Mapping[str, CatchUp],
+    ) -> None:
+        """Name the streams that feed this pipeline, and what asks the platform for it.
+
+        :param catch_ups: by stream.
+        """
         self._streams = list(streams)
         self._look_ups = look_ups
+        self._catch_ups = catch_ups
 
     # -- what comes in
 
@@ -147,6 +155,30 @@ class Pipeline(Service):
         self._carried_count = 0
         for need in decisions.needs:
             self._look_ups.ask(need.stream, need.resource_uri, fresh=need.fresh)
+        for item in taken:
+            match item:
+                case Link(type=LinkType.STREAM):
+                    self._follow(item)
+                case Listed():
+                    self._say_what_is_watched(item)
+                case _:
+                    pass
+
+    def _follow(self, link: Link) -> None:
+        """Let what catches up know that a stream came or went."""
+        if link.state == CONNECTED:
+            self._catch_ups[link.name].connected()
+        else:
+            self._catch_ups[link.name].lost(link.at)
+
+    def _say_what_is_watched(self, listed: Listed) -> None:
+        inventory = self.decider.inventory
+        known = list(inventory.resources_of(listed.stream))
+        names = {r.key: r.name for r in known if r.type == "stack" and r.name is not None}
+        link = inventory.get((listed.stream, LinkType.STREAM.value, listed.stream))
+        blind = (link.fields or {}).get("blind") if link is not None else None
+        after = f"; nothing was seen for {blind}" if blind else ""
+        self._log.info("{survey}{after}", survey=survey(known, names), after=after)
 
     def _take(self) -> list[Input]:
         taken: list[Input] = []
@@ -246,87 +278,5 @@ class Pipeline(Service):
             call.cancel()
 
 
-class Watch(MultiService):
-    """Everything together: starts its children, and stops them in order and in bounded time."""
-
-    _log = Logger()
-
-    def __init__(
-        self,
-        pipeline: Pipeline,
-        outbox: Outbox,
-        streams: Sequence[StreamService],
-        others: Sequence[IService],
-        clock: IReactorTime,
-        say_stopping: Callable[[], None],
-        close: Callable[[], Awaitable[None]],
-    ) -> None:
-        """Make the root service.
-
-        :param others: further children, which start and stop last.
-        :param say_stopping: called before anything stops.
-        :param close: closes what the children shared: look-ups and connection pools.
-        """
-        super().__init__()
-        self._pipeline = pipeline
-        self._outbox = outbox
-        self._streams = streams
-        self._others = others
-        self._clock = clock
-        self._say_stopping = say_stopping
-        self._close = close
-        for child in (outbox, pipeline, *streams, *others):
-            child.setServiceParent(self)
-
-    def stopService(self) -> Deferred[None]:
-        """Stop intake, drain the outbox, close: 5 seconds at most, then the rest is left."""
-        Service.stopService(self)
-        self._say_stopping()
-        return Deferred.fromCoroutine(self._stop())
-
-    async def _stop(self) -> None:
-        # Deliveries go on from here to the end of the drain.
-        end = self._clock.seconds() + GRACE_SECONDS
-        await self._together(
-            (f"stopping {s.name}", s.stop(), self._left(end)) for s in self._streams
-        )
-        await self._step("deciding what had arrived", self._pipeline.finish(), self._left(end))
-        left = self._left(end)
-        await self._step("draining the outbox", self._outbox.drain(left), left + CLOSE_SECONDS)
-        self._pipeline.stopService()
-        await self._step("closing connections", self._close(), CLOSE_SECONDS)
-        await self._step("closing the store", self._outbox.close(), CLOSE_SECONDS)
-        await self._together(
-            (f"stopping {child.name}", _stopped(child), CLOSE_SECONDS) for child in self._others
-        )
-
-    def _together(
-        self, steps: Iterable[tuple[str, Awaitable[None], float]]
-    ) -> Deferred[list[tuple[bool, None]]]:
-        return DeferredList([Deferred.fromCoroutine(self._step(*step)) for step in steps])
-
-    def _left(self, end: float) -> float:
-        return max(0.0, end - self._clock.seconds())
-
-    async def _step(self, what: str, work: Awaitable[None], seconds: float) -> None:
-        """Do one step of stopping; one that fails or takes too long does not hold up the next."""
-        step = Deferred.fromCoroutine(_awaited(work))
-        step.addTimeout(seconds, self._clock)
-        try:
-            await step
-        except DeferredTimeoutError:
-            self._log.warn("{what} took longer than {seconds:.1f} s", what=what, seconds=seconds)
-        except Exception:  # noqa: BLE001 - whatever it is, the others must still stop
-            self._log.failure("{what} failed", what=what)
-
-
 def _size_bytes(item: Input) -> int:
     return len(item.payload) if isinstance(item, Message) else 0
-
-
-async def _awaited(work: Awaitable[None]) -> None:
-    await work
-
-
-async def _stopped(child: IService) -> None:
-    await maybeDeferred(child.stopService)

@@ -13,7 +13,7 @@ from tests.config.cases import LoadingTestCase
 from tutumwatch.config.load import TABLES
 from tutumwatch.config.status import StatusSettings
 from tutumwatch.notifiers.contract import NotifierSettings
-from tutumwatch.notifiers.kinds import KINDS
+from tutumwatch.notifiers.maker import find_makers
 from tutumwatch.rules.incidents import IncidentSettings
 from tutumwatch.rules.messages import MessageSettings
 from tutumwatch.settings import Duration, Settings
@@ -107,7 +107,8 @@ class KeysTests(LoadingTestCase):
         self.assert_documented("`[notifiers.NAME]`", NotifierSettings)
         self.assert_documented("`[[messages]]`", MessageSettings)
         self.assert_documented("`[[incidents]]`", IncidentSettings)
-        for name, kind in KINDS.items():
+        kinds = {name: maker.load() for name, maker in find_makers().items()}
+        for name, kind in kinds.items():
             self.assert_documented(f'`kind = "{name}"`', kind.settings, NotifierSettings)
 
     def test_every_table(self) -> None:

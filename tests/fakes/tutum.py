@@ -13,9 +13,11 @@ one event a second.
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from urllib.parse import parse_qs
 
 import attrs
 from twisted.internet.defer import Deferred, gatherResults
@@ -47,6 +49,9 @@ _JSON = {"Content-Type": "application/json"}
 Message = StreamEvent | Mapping[str, object] | bytes
 
 
+LIST_PATH = re.compile(r"/api/v1/(?:stack|service|container|nodecluster|node|action)/")
+
+
 @attrs.frozen
 class Handshake:
     """One attempt to open the stream; ``status`` is 101, the refusal's, or None without any."""
@@ -69,13 +74,14 @@ class FakeTutum(ScriptedServer):
 
     Any well-formed credentials will do until :meth:`expect` names the right ones; none at all
     never do. ``handshakes`` has every attempt, ``connections`` the open streams, ``objects`` what
-    the REST API serves, by resource_uri. Scripted answers are for REST; the stream's are behaviours
+    the REST API serves, by resource_uri, singly and in lists. Scripted answers are for REST; the stream's are behaviours
     (:mod:`tests.fakes.tutum_stream`). ``says_auth = False`` leaves the auth message out.
     """
 
     def __init__(self, reactor: IReactorTCP) -> None:
         super().__init__(reactor)
         self.handshakes: list[Handshake] = []
+        self.list_requests: list[Received] = []
         self.connections: list[StreamConnection] = []
         self.objects: dict[str, RestObject] = {}
         self.pings: list[bytes] = []
@@ -195,9 +201,11 @@ class FakeTutum(ScriptedServer):
     def respond(self, request: Request) -> int:
         """Serve a stream's handshake, or else a REST request."""
         path = request.uri.decode("latin-1").partition("?")[0]
+        received = Received.from_request(request, self._clock.seconds())
+        if LIST_PATH.fullmatch(path):
+            return self._list(request, attrs.evolve(received, query=""), received.query)
         if path not in STREAM_PATHS + CLOUD_STREAM_PATHS:
             return super().respond(request)
-        received = Received.from_request(request, self._clock.seconds())
         behaviour = self._behaviour_for(received)
         handshake = Handshake(
             time=received.time,
@@ -244,6 +252,21 @@ class FakeTutum(ScriptedServer):
         if found is None:
             return _error(404, "Object not found")
         return Answer(200, json.dumps(found), _JSON)
+
+    def _list(self, request: Request, received: Received, query: str) -> int:
+        """Answer a list: never scripted, and noted apart, since a watcher asks for it unasked."""
+        self.list_requests.append(received)
+        answer = self.process(received)
+        if answer.status == 404:
+            fields = parse_qs(query)
+            offset = int(fields.get("offset", ["0"])[-1])
+            limit = int(fields.get("limit", ["25"])[-1])
+            found = [o for uri, o in self.objects.items() if uri.startswith(received.path)]
+            meta = {"limit": limit, "offset": offset, "total_count": len(found)}
+            page = {"meta": meta, "objects": found[offset : offset + limit]}
+            answer = Answer(200, json.dumps(page), _JSON)
+        deliver(request, answer, self._clock)
+        return NOT_DONE_YET
 
     def _find(self, path: str) -> RestObject | None:
         """Look an object up under any of the forms that its path has."""

@@ -26,10 +26,11 @@ from tests.fakes.tutum import FakeTutum
 from tests.secrets_check import SecretsCheckedTestCase, parts_of
 from tutumwatch.config.environment import Environment
 from tutumwatch.config.load import load_configuration
+from tutumwatch.root import Watch
 from tutumwatch.status.sdnotify import ServiceManager
 from tutumwatch.status.service import StatusService
 from tutumwatch.tap import make_watch
-from tutumwatch.watch import Pipeline, Watch
+from tutumwatch.watch import Pipeline
 
 USER, TOKEN = "ops", "t0k+en/with?all&kinds=of%marks"
 PAGERDUTY_KEY = "9a1b2c3d4e5f60718293a4b5c6d7e8f9"

@@ -14,7 +14,7 @@ from tutumwatch.notifiers.contract import (
     encode_json,
     for_all,
 )
-from tutumwatch.notifiers.kinds import KINDS
+from tutumwatch.notifiers.maker import find_makers
 from tutumwatch.notifiers.outcomes import Delivered
 from tutumwatch.notifiers.slack import Slack
 from tutumwatch.notifiers.urls import require_http_url
@@ -61,8 +61,9 @@ class KindTests(SynchronousTestCase):
     """The kinds that a configuration may name."""
 
     def test_their_names(self) -> None:
-        self.assertEqual(sorted(KINDS), ["console", "pagerduty", "slack"])
-        self.assertTrue(all(name == kind.name for name, kind in KINDS.items()))
+        makers = find_makers()
+        self.assertEqual(sorted(makers), ["console", "pagerduty", "slack"])
+        self.assertTrue(all(name == maker.load().name for name, maker in makers.items()))
 
     def test_one_that_speaks_http_is_no_sender(self) -> None:
         self.assertNotIsInstance(Slack(Secret("https://x/")), Sender)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Any, cast
 
 import click
 
@@ -10,6 +11,7 @@ from tutumwatch import __version__
 from tutumwatch.config.environment import Environment
 from tutumwatch.config.load import load_configuration
 from tutumwatch.config.mistakes import ConfigurationError
+from tutumwatch.config.plans import Configuration
 
 _CONFIG = click.option(
     "-c", "--config", metavar="FILE", help="The configuration; without it the environment's."
@@ -25,7 +27,10 @@ def cli() -> None:
 @cli.command()
 @_CONFIG
 @click.option("--json", "as_json", is_flag=True, help="Log JSON, an object a line.")
-def run(config: str | None, *, as_json: bool) -> None:
+@click.option("--demo", is_flag=True, help="Watch a simulated cloud, on this machine alone.")
+@click.option("--seed", type=int, default=1, help="Which simulated cloud.", show_default=True)
+@click.option("--rate", type=float, default=1.0, help="Its events a second.", show_default=True)
+def run(config: str | None, *, as_json: bool, demo: bool, seed: int, rate: float) -> None:
     """Watch, in the foreground and without a pid file, until stopped by SIGTERM or SIGINT."""
     from twisted.python.usage import UsageError
     from twisted.scripts.twistd import (  # type: ignore[attr-defined]  # it takes them from its platform's module
@@ -36,6 +41,7 @@ def run(config: str | None, *, as_json: bool) -> None:
     observer = "json_observer" if as_json else "text_observer"
     arguments = ["-n", "--pidfile=", f"--logger=tutumwatch.logs.{observer}", "tutumwatch"]
     arguments += [] if config is None else ["--config", config]
+    arguments += ["--demo", f"--seed={seed}", f"--rate={rate}"] if demo else []
     options = ServerOptions()
     try:
         options.parseOptions(arguments)
@@ -45,15 +51,49 @@ def run(config: str | None, *, as_json: bool) -> None:
     runApp(options)  # pragma: no cover - it ends by a signal, watched from outside
 
 
+@cli.command("send-test")
+@_CONFIG
+@click.argument("name", required=False)
+def send_test(config: str | None, name: str | None) -> None:
+    """Send one harmless message through each notifier that is on, or to NAME alone.
+
+    Says whether it was delivered, how long it took, and what the destination answered. PagerDuty
+    gets a trigger and, at once, its resolve. Ends with 1 if anything was not delivered.
+    """
+    from twisted.internet.defer import Deferred
+    from twisted.internet.task import react
+    from twisted.logger import ILogObserver, LogEvent, globalLogBeginner
+
+    from tutumwatch.cli.send_test import send_test as send
+    from tutumwatch.logs import text_observer
+
+    configuration = _load(config)
+    plans = [plan for plan in configuration.notifiers if name in {None, plan.name}]
+    if not plans:
+        on = ", ".join(plan.name for plan in configuration.notifiers) or "none"
+        click.echo(f"no notifier {name or 'at all'} is on; on: {on}", err=True)
+        sys.exit(1)
+    observer = text_observer()
+
+    def only_ours(event: LogEvent) -> None:
+        if str(event.get("log_namespace", "")).startswith("tutumwatch"):
+            observer(event)
+
+    # A plain function is an observer too; Twisted's types say otherwise.
+    globalLogBeginner.beginLoggingTo([cast("ILogObserver", only_ours)], redirectStandardIO=False)
+
+    async def work(reactor: Any) -> None:  # noqa: ANN401 - a whole reactor
+        if not await send(plans, reactor, click.echo):
+            raise SystemExit(1)
+
+    react(lambda reactor: Deferred.fromCoroutine(work(reactor)))
+
+
 @cli.command()
 @_CONFIG
 def check(config: str | None) -> None:
     """Read a configuration and name every mistake in it, a line each."""
-    try:
-        configuration = load_configuration(config, Environment.of_process())
-    except ConfigurationError as error:
-        click.echo(str(error), err=True)
-        sys.exit(1)
+    configuration = _load(config)
     counts = ", ".join(
         f"{what}: {len(things)}"
         for what, things in (
@@ -66,3 +106,12 @@ def check(config: str | None) -> None:
     click.echo(f"{configuration.source}: no mistakes ({counts})")
     for remark in configuration.remarks():
         click.echo(remark)
+
+
+def _load(config: str | None) -> Configuration:
+    """Load a configuration, or name its mistakes and end."""
+    try:
+        return load_configuration(config, Environment.of_process())
+    except ConfigurationError as error:
+        click.echo(str(error), err=True)
+        sys.exit(1)

@@ -22,19 +22,21 @@ from tutumwatch.rules.notice import Destination
 from tutumwatch.rules.vocabulary import suggestion
 
 TABLES = ("streams", "status", "notifiers", "messages", "incidents")
-BUILT_IN = "tutorial.toml"
+TUTORIAL, DOCKER = "tutorial.toml", "docker.toml"
 ENVIRONMENT = "the environment"
 
 _SYNTAX_LINE = re.compile(r" \(at line (\d+), (column \d+)\)$")
 
 
-def load_configuration(path: str | None, environment: Environment) -> Configuration:
-    """Load a file, or without one the built-in configuration.
+def load_configuration(
+    path: str | None, environment: Environment, built_in: str = TUTORIAL
+) -> Configuration:
+    """Load a file, or without one a built-in configuration: TUTORIAL, or DOCKER.
 
     :raises ConfigurationError: with every mistake that is in it.
     """
     if path is None:
-        text = resources.files("tutumwatch.config").joinpath(BUILT_IN).read_text("utf-8")
+        text = resources.files("tutumwatch.config").joinpath(built_in).read_text("utf-8")
         # Lines of a file that its user never saw would be no help.
         return _read(tomllib.loads(text), ENVIRONMENT, Mistakes(), environment)
     text = _text_of(path)

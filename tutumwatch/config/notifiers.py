@@ -12,7 +12,7 @@ from tutumwatch.config.plans import NotifierPlan
 from tutumwatch.config.tables import read_table, require_ca_file
 from tutumwatch.config.values import describe
 from tutumwatch.notifiers.contract import NotifierKind, NotifierSettings
-from tutumwatch.notifiers.kinds import KINDS
+from tutumwatch.notifiers.maker import INotifierMaker, find_makers
 from tutumwatch.rules.vocabulary import suggestion
 
 
@@ -24,10 +24,11 @@ def read_notifiers(
     :return: those that are on, and why the others are off: an optional one whose variable is not
         set.
     """
+    makers = find_makers()
     on: list[NotifierPlan] = []
     off: dict[str, str] = {}
     for name, raw in tables.items():
-        kind = _kind_of(raw, ("notifiers", name), mistakes)
+        kind = _kind_of(raw, makers, ("notifiers", name), mistakes)
         if kind is None:
             continue
         try:
@@ -39,21 +40,33 @@ def read_notifiers(
     return on, off
 
 
-def _kind_of(raw: object, place: Place, mistakes: Mistakes) -> NotifierKind | None:
-    known = f"known are {', '.join(sorted(KINDS))}"
+def _kind_of(
+    raw: object, makers: Mapping[str, INotifierMaker], place: Place, mistakes: Mistakes
+) -> NotifierKind | None:
+    known = f"known are {', '.join(sorted(makers))}"
     if not isinstance(raw, Mapping):
         mistakes.add(place, f"expected a table, got {describe(raw)}")
     elif "kind" not in raw:
         mistakes.add(place, f"the key 'kind' is missing; {known}")
     elif not isinstance(raw["kind"], str):
         mistakes.add((*place, "kind"), f"expected a text in quotes, got {describe(raw['kind'])}")
-    elif raw["kind"] not in KINDS:
+    elif raw["kind"] not in makers:
         name = raw["kind"]
-        what = f"{name!r} is no kind of notifier{suggestion(name, KINDS)}; {known}"
+        what = f"{name!r} is no kind of notifier{suggestion(name, makers)}; {known}"
         mistakes.add((*place, "kind"), what)
     else:
-        return KINDS[raw["kind"]]
+        return _load(makers[raw["kind"]], place, mistakes)
     return None
+
+
+def _load(maker: INotifierMaker, place: Place, mistakes: Mistakes) -> NotifierKind | None:
+    try:
+        kind: NotifierKind = maker.load()
+    except Exception as problem:  # noqa: BLE001 - somebody else's module may raise anything
+        what = f"the kind {maker.name!r} cannot be loaded: {type(problem).__name__}: {problem}"
+        mistakes.add((*place, "kind"), what)
+        return None
+    return kind
 
 
 def _read_notifier(

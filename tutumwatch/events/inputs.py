@@ -30,6 +30,10 @@ class LinkType(Enum):
     NOTIFIER = "notifier"
 
 
+# The states of a stream.
+CONNECTED = "Connected"
+DISCONNECTED = "Disconnected"
+UNAUTHORIZED = "Unauthorized"
 LINK_TYPES = frozenset(type_.value for type_ in LinkType)
 
 
@@ -85,10 +89,23 @@ class Looked:
 
 
 @attrs.frozen
+class Listed:
+    """A stream's platform told everything that it has, after a connect.
+
+    ``rows`` are as if each had been looked up; what is known and is not in any list was asked for
+    singly.
+    """
+
+    stream: str
+    rows: tuple[Looked, ...] = attrs.field(repr=False)
+    at: float
+
+
+@attrs.frozen
 class Tick:
     """A time came that somebody waited for."""
 
     at: float
 
 
-Input: TypeAlias = Message | Link | Looked | Tick
+Input: TypeAlias = Message | Link | Looked | Listed | Tick

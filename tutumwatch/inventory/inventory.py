@@ -15,10 +15,11 @@ import attrs
 from msgspec.structs import replace
 
 from tutumwatch.events.event import Event
-from tutumwatch.events.inputs import LINK_TYPES, Found, Link, LinkType, Looked, Missing
+from tutumwatch.events.inputs import CONNECTED, LINK_TYPES, Found, Link, LinkType, Looked, Missing
 from tutumwatch.events.resource_uri import parse_resource_uri
 from tutumwatch.inventory.fields import PARENTS_INCOMPLETE, read_object
 from tutumwatch.inventory.resource import GONE_STATE, Change, Key, Resource, change_of
+from tutumwatch.inventory.survey import in_words
 
 RESOURCES_MAX_COUNT = 200_000
 GONE_KEPT_SECONDS = 600.0
@@ -48,6 +49,14 @@ class Inventory:
     def get(self, key: Key) -> Resource | None:
         """Give what is known of a resource, or None."""
         return self._resources.get(key)
+
+    def resources_of(self, stream: str) -> Iterator[Resource]:
+        """Give the resources that are known of a stream's platform and are not gone."""
+        return (
+            resource
+            for key, resource in self._resources.items()
+            if key[0] == stream and key[1] not in LINK_TYPES and resource.gone_at is None
+        )
 
     def children_of(self, key: Key) -> Iterator[Resource]:
         """Give the known resources that name this one as a parent."""
@@ -92,9 +101,8 @@ class Inventory:
         before = self._resources.get(key)
         known = before or Resource(key, "", name=link.name, parents=(), parents_complete=True)
         since = known.since if known.state == link.state else link.at
-        after = replace(
-            known, state=link.state, since=since, seen=link.at, fields={"reason": link.reason}
-        )
+        fields = {"reason": link.reason, **_blindness(known, link)}
+        after = replace(known, state=link.state, since=since, seen=link.at, fields=fields)
         self._keep(before, after)
         return change_of(change_id, before, after)
 
@@ -217,6 +225,19 @@ def _with_object(known: Resource, fields: Mapping[str, Any]) -> Resource:
         parents_complete=complete,
         fields=facts.fields,
     )
+
+
+def _blindness(known: Resource, link: Link) -> dict[str, Any]:
+    """Give since when a stream is blind; once it is back, for how long it was."""
+    if link.type is not LinkType.STREAM or known.state is None:
+        return {}
+    fields = known.fields or {}
+    if link.state != CONNECTED:
+        was_connected = known.state == CONNECTED
+        blind_since = link.at if was_connected else fields.get("blind_since")
+        return {} if blind_since is None else {"blind_since": blind_since}
+    blind_since = fields.get("blind_since")
+    return {} if blind_since is None else {"blind": in_words(link.at - blind_since)}
 
 
 def _is_terminated(resource: Resource) -> bool:

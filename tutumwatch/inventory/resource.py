@@ -75,7 +75,7 @@ class Change(msgspec.Struct, frozen=True):
 
     ``changed`` names the attributes and fields that differ; a new resource counts every one that
     is known as changed. ``action`` (create, update, delete...) and ``date`` are what the event
-    said; empty for what is no event.
+    said; empty for what is no event. ``late``: it happened while we were not listening.
     """
 
     id: str
@@ -86,6 +86,7 @@ class Change(msgspec.Struct, frozen=True):
     at: float
     action: str = ""
     date: str = ""
+    late: bool = False
 
 
 def change_of(

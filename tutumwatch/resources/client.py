@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlencode
 
 import attrs
 import msgspec
@@ -13,8 +15,28 @@ from tutumwatch.http import HTTPCaller, NoResponse, Request, Response
 from tutumwatch.secret import Secret
 
 REFUSED = "is no resource_uri; nothing was sent"
+NO_OBJECT = "the REST API answered something that is no JSON object"
 OK_STATUS = 200
 MISSING_STATUSES = frozenset({404, 410})
+
+
+@attrs.frozen
+class Page:
+    """One page of a list: its objects, and how many there are on all pages."""
+
+    objects: Sequence[dict[str, Any]] = attrs.field(repr=False)
+    total_count: int
+
+
+class _WireMeta(msgspec.Struct):
+    total_count: int
+
+
+class _WireList(msgspec.Struct):
+    """``{"meta": {"limit": 25, "offset": 0, "total_count": 2, ...}, "objects": [...]}``."""
+
+    meta: _WireMeta
+    objects: list[dict[str, Any]]
 
 
 @attrs.frozen
@@ -37,12 +59,12 @@ class ResourceClient:
         if parse_resource_uri(resource_uri) is None:
             message = f"{resource_uri[:100]!r} {REFUSED}"
             raise ValueError(message)
+        return await self._get(f"{resource_uri.rstrip('/')}/", deadline_seconds)
+
+    async def _get(self, path: str, deadline_seconds: float) -> Response | NoResponse:
         headers = {name: value.reveal() for name, value in self._headers.items()}
-        request = Request(
-            "GET",
-            Secret(f"{self._base.rstrip('/')}{resource_uri.rstrip('/')}/"),
-            {"Accept": "application/json", **headers},
-        )
+        url = Secret(f"{self._base.rstrip('/')}{path}")
+        request = Request("GET", url, {"Accept": "application/json", **headers})
         return await self._web.send(request, deadline_seconds)
 
     async def get_resource(self, resource_uri: str, deadline_seconds: float) -> Answer:
@@ -60,4 +82,29 @@ class ResourceClient:
         try:
             return Found(msgspec.json.decode(answer.body, type=dict))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return Unanswered("the REST API answered something that is no JSON object")
+            return Unanswered(NO_OBJECT)
+
+    async def list_page(
+        self,
+        type_: str,
+        filters: Mapping[str, str],
+        offset: int,
+        limit: int,
+        deadline_seconds: float,
+    ) -> Page | Unanswered:
+        """GET one page of a list.
+
+        Pages are asked for by their offset: the path that a server names as the next is not
+        followed, because our credentials go only where we say.
+        """
+        query = urlencode({**filters, "limit": limit, "offset": offset})
+        answer = await self._get(f"/api/v1/{type_}/?{query}", deadline_seconds)
+        if isinstance(answer, NoResponse):
+            return Unanswered(answer.sentence)
+        if answer.status != OK_STATUS:
+            return Unanswered(f"the REST API answered {answer.status} to a list of {type_}")
+        try:
+            wire = msgspec.json.decode(answer.body, type=_WireList)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return Unanswered(f"the REST API answered something that is no list of {type_}")
+        return Page(wire.objects, wire.meta.total_count)

@@ -10,9 +10,20 @@ from collections.abc import Sequence
 from typing import assert_never
 
 import attrs
+from msgspec.structs import replace
 
 from tutumwatch.events.event import Rejected, decode_event, sample_of
-from tutumwatch.events.inputs import LINK_TYPES, Input, Link, LinkType, Looked, Message, Tick
+from tutumwatch.events.inputs import (
+    CONNECTED,
+    LINK_TYPES,
+    Input,
+    Link,
+    LinkType,
+    Listed,
+    Looked,
+    Message,
+    Tick,
+)
 from tutumwatch.inventory.inventory import Inventory
 from tutumwatch.inventory.resource import Change, ChangeKind
 from tutumwatch.rules.decisions import Decisions, Settled, WaitingRow
@@ -26,7 +37,8 @@ UUIDS_REMEMBERED_COUNT = 10_000
 # A stream may invent types without end; rules are looked up afresh for those beyond this many.
 TYPES_MAX_COUNT = 100
 REASON_MAX_CHARS = 200
-CONNECTED = "Connected"
+# More late changes than this of one rule, found by one listing, become one summary.
+LATE_SINGLY_COUNT = 3
 
 
 @attrs.define
@@ -48,6 +60,7 @@ class Decider:
     last_rejected: Rejected | None = None
     _uuids: OrderedDict[str, None] = attrs.field(factory=OrderedDict)
     _greeted: set[str] = attrs.field(factory=set)
+    _caught_up: set[str] = attrs.field(factory=set)
     _by_name: dict[str, MessageRule] = attrs.field(init=False)
     _by_type: dict[str, list[MessageRule]] = attrs.field(factory=dict)
     _last_number: int = 0
@@ -80,6 +93,8 @@ class Decider:
                 self._decide_link(item, decisions)
             case Looked():
                 self._decide_looked(item, decisions)
+            case Listed():
+                self._decide_listed(item, decisions)
             case Tick():
                 self._decide_tick(item, decisions)
             case _:
@@ -167,6 +182,37 @@ class Decider:
         if change is not None and change.kind is not ChangeKind.SAME:
             decisions.owed += self.incidents.judge(change)
 
+    def _decide_listed(self, listed: Listed, decisions: Decisions) -> None:
+        """Take in what a listing found.
+
+        It speaks where a state differs from what we knew, late. The first listing of a process
+        that knows no past speaks of nothing: everything is new to it.
+        """
+        is_first = listed.stream not in self._caught_up and not self.knows_the_past
+        self._caught_up.add(listed.stream)
+        late: dict[str, list[Change]] = {}
+        for number, row in enumerate(listed.rows):
+            change = self.inventory.apply_looked(row, f"{self._own_id()}-{number}")
+            if change is None or change.kind is ChangeKind.SAME:
+                continue
+            decisions.owed += self.incidents.judge(change)
+            if not is_first and _speaks_late(change):
+                for rule in self._rules_for(change.after.type):
+                    late.setdefault(rule.name, []).append(replace(change, late=True))
+        for name, changes in late.items():
+            self._speak_late(self._by_name[name], changes, decisions)
+
+    def _speak_late(
+        self, rule: MessageRule, changes: Sequence[Change], decisions: Decisions
+    ) -> None:
+        """Say of each change, or of all together if they are many, what a rule has to say."""
+        matching = [c for c in changes if rule.judge(c, self.inventory).answer is not Answer.NO]
+        if len(matching) > LATE_SINGLY_COUNT:
+            decisions.owed += rule.summarize(matching, self.inventory, self._own_id())
+            return
+        for change in matching:
+            self._apply(rule, change, decisions)
+
     def _go_on(self, row: WaitingRow, decisions: Decisions) -> None:
         """Judge a row again: it waits on for what it has learned to need, or is settled.
 
@@ -192,6 +238,13 @@ class Decider:
         for row in self.waiting.due(tick.at):
             self._go_on(row, decisions)
         decisions.owed += self.incidents.tick(tick.at)
+
+
+def _speaks_late(change: Change) -> bool:
+    """Say whether a listing found something to tell: not what came and went unseen."""
+    if change.before is None:
+        return change.after.gone_at is None
+    return change.kind is ChangeKind.GONE or "state" in change.changed
 
 
 def _what(problem: Exception) -> str:

@@ -11,6 +11,7 @@ import msgspec
 from tutumwatch.events.resource_uri import parse_resource_uri
 from tutumwatch.inventory.inventory import Inventory
 from tutumwatch.inventory.resource import Change, Resource
+from tutumwatch.inventory.survey import full_name, list_names
 from tutumwatch.rules.decisions import Need, WaitingRow
 from tutumwatch.rules.matchers import Answer, Matcher, Verdict, compile_matcher
 from tutumwatch.rules.notice import Destination, Form, Notice
@@ -21,6 +22,7 @@ from tutumwatch.settings import Settings
 
 LOOK_UP_DEADLINE_SECONDS = 10.0
 DETAILS_UNKNOWN = "details unknown"
+LATE = "late"
 
 DEFAULT_TEXT = "{{ type }} {{ name or resource_uri }} is {{ state | lower or action | past }}"
 
@@ -62,7 +64,7 @@ class MessageRule:
     ) -> list[Notice]:
         """Write what this rule says of a change, once for each of its notifiers."""
         view = self._view(change, inventory, waited)
-        marks = _marks(waited)
+        marks = ((LATE,) if change.late else ()) + _marks(waited)
         return [
             Notice(
                 id=f"{change.id}/{self.name}/{notifier}",
@@ -74,6 +76,26 @@ class MessageRule:
                 at=change.at,
                 marks=marks,
                 details=facts_of(change.after),
+            )
+            for notifier, text in self.texts.items()
+        ]
+
+    def summarize(
+        self, changes: Sequence[Change], inventory: Inventory, listing_id: str
+    ) -> list[Notice]:
+        """Write one notice of many changes that were found at once."""
+        names = [_outcome(change, inventory) for change in changes]
+        said = f"{self.name}: {len(changes)} changes: {list_names(names)}"
+        return [
+            Notice(
+                id=f"{listing_id}/{self.name}/{notifier}",
+                form=Form.MESSAGE,
+                rule=self.name,
+                notifier=notifier,
+                key=f"summary/{self.name}",
+                text=f"{text.escape(said)} ({LATE})",
+                at=changes[-1].at,
+                marks=(LATE,),
             )
             for notifier, text in self.texts.items()
         ]
@@ -94,6 +116,15 @@ class MessageRule:
     def _view(self, change: Change, inventory: Inventory, waited: WaitingRow | None) -> View:
         answered = waited.answered if waited is not None else frozenset()
         return View(inventory, change, self.fresh, answered)
+
+
+def _outcome(change: Change, inventory: Inventory) -> str:
+    """Say in a few words what became of a resource: ``shop/web running``."""
+    after = change.after
+    parents = (inventory.get(key) for key in after.parent_keys())
+    names = {p.key: p.name for p in parents if p is not None and p.type == "stack" and p.name}
+    state = "gone" if after.gone_at is not None else (after.state or "").lower()
+    return f"{full_name(after, names)} {state}".rstrip()
 
 
 def lane_of(resource: Resource) -> str:

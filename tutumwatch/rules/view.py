@@ -68,6 +68,8 @@ class View:
                 return self._change.action or ABSENT
             case "changed":
                 return sorted(self._change.changed)
+            case "late":
+                return self._change.late
             case "date":
                 return self._change.date or ABSENT
             case _:
@@ -98,8 +100,8 @@ class View:
                 return resource.key[2] or ABSENT
             case ("resource_uri",):
                 return resource.uri or ABSENT
-            case ("reason",):
-                return (resource.fields or {}).get("reason", ABSENT)
+            case ("reason" | "blind" as name,):  # of our own connections alone
+                return (resource.fields or {}).get(name, ABSENT)
             case ("parents",):
                 value = None if resource.parents is None else list(resource.parents)
             case ("name",):

@@ -14,7 +14,7 @@ Path: TypeAlias = tuple[str, ...]
 
 OWN_FIELDS = frozenset(
     {"type", "action", "kind", "state", "name", "resource_uri", "uuid", "parents", "stream"}
-    | {"changed", "date", "reason", *FIELDS}
+    | {"changed", "date", "reason", "late", "blind", *FIELDS}
 )
 PARENT_TYPES = frozenset({"service", "stack", "node", "nodecluster"})
 PARENT_FIELDS = frozenset({"state", "name", "resource_uri", "uuid", *FIELDS})

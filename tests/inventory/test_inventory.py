@@ -271,6 +271,19 @@ class GoneTests(InventoryCase):
         self.assertEqual(len(self.inventory), 1)
 
 
+class ManyGoneTests(InventoryCase):
+    """Of what is gone at most 10,000 are kept, however short ago: a fast platform fills no memory."""
+
+    def test_the_longest_gone_leave_first(self) -> None:
+        self.inventory = Inventory()
+        for number in range(10_002):
+            self.tell(f"/api/v1/container/c{number}/", "Terminated", action="delete")
+        self.tell(SERVICE)
+        self.assertEqual(len(self.inventory), 10_001)
+        self.assertIsNone(self.inventory.get(key_of("/api/v1/container/c1/")))
+        self.assertEqual(self.known("/api/v1/container/c2/").state, "Terminated")
+
+
 class CapTests(InventoryCase):
     """Beyond the cap the least recently seen leave, without an incident; they are counted."""
 

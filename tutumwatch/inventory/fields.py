@@ -43,15 +43,22 @@ class ObjectFacts:
 
 def read_object(fields: Mapping[str, Any]) -> ObjectFacts:
     """Take from a Tutum object's JSON what rules may read; anything odd is left out."""
-    scalars = {name: _scalar(fields.get(source)) for name, source in SCALARS.items()}
-    kept: dict[str, Any] = {name: value for name, value in scalars.items() if value is not None}
+    # Written out, because our bridge sends an object along with every event.
+    kept: dict[str, Any] = {}
+    for name, source in SCALARS.items():
+        value = fields.get(source)
+        if isinstance(value, str):
+            if value:
+                kept[name] = value[:VALUE_MAX_CHARS]
+        elif isinstance(value, int | float):
+            kept[name] = value
     labels = fields.get(LABELS)
     if isinstance(labels, dict):
-        kept[LABELS] = _read_labels(labels)
+        kept[LABELS] = _read_labels(labels) if labels else {}
     return ObjectFacts(
-        name=next((v for n in NAMES if (v := _text(fields.get(n)))), None),
-        state=_text(fields.get("state")),
-        parents=tuple(v for p in PARENTS if (v := _text(fields.get(p)))),
+        name=_first_text(fields, NAMES),
+        state=_first_text(fields, ("state",)),
+        parents=tuple(v for p in PARENTS if (v := _first_text(fields, (p,)))),
         fields=kept,
     )
 
@@ -64,9 +71,9 @@ def _read_labels(labels: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _text(value: object) -> str | None:
-    return value[:VALUE_MAX_CHARS] if isinstance(value, str) and value else None
-
-
-def _scalar(value: object) -> str | float | None:
-    return value if isinstance(value, bool | int | float) else _text(value)
+def _first_text(fields: Mapping[str, Any], names: tuple[str, ...]) -> str | None:
+    for name in names:
+        value = fields.get(name)
+        if value and isinstance(value, str):
+            return value[:VALUE_MAX_CHARS]
+    return None

@@ -1,7 +1,8 @@
 """All resources that we know, and how an input changes one.
 
-A bounded picture: finished actions leave at once, gone resources after ten minutes, and beyond the
-cap the least recently seen; a later look-up brings back what is wanted again.
+A bounded picture: finished actions leave at once, gone resources after ten minutes or when 10,000
+others are gone too, and beyond the cap the least recently seen; a later look-up brings back what is
+wanted again.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from tutumwatch.inventory.survey import in_words
 
 RESOURCES_MAX_COUNT = 200_000
 GONE_KEPT_SECONDS = 600.0
+GONE_MAX_COUNT = 10_000
 
 
 @attrs.define
@@ -179,7 +181,7 @@ class Inventory:
     def _forget_gone(self, now: float) -> None:
         while self._gone:
             key, gone_at = next(iter(self._gone.items()))
-            if gone_at + GONE_KEPT_SECONDS > now:
+            if gone_at + GONE_KEPT_SECONDS > now and len(self._gone) <= GONE_MAX_COUNT:
                 return
             self._remove(key)
 

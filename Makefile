@@ -15,7 +15,7 @@ RINGS_1_AND_2 := tests --ignore=tests/live --ignore=tests/packaging
 WHOLLY_TESTED := events rules outbox notifiers
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check lint types rings coverage clean
+.PHONY: help venv demo recording test check lint types rings coverage clean
 .SUFFIXES:
 
 help: ## say what there is
@@ -24,8 +24,11 @@ help: ## say what there is
 
 venv: $(VENV)/.dev ## make the virtual environment, with all tools
 
-demo: $(VENV)/.runtime ## run the watcher against a scripted stream, on this machine alone
-	$(BIN)/python -m tests.demo
+demo: $(VENV)/.runtime ## watch a simulated cloud, on this machine alone
+	$(BIN)/tutumwatch run --demo
+
+recording: $(VENV)/.runtime ## record a minute of the demo into docs/demo.txt
+	timeout --signal=INT 60 $(BIN)/tutumwatch run --demo --seed 11 > docs/demo.txt || true
 
 test: $(VENV)/.dev ## run all tests
 	$(PYTEST)

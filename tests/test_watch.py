@@ -819,3 +819,21 @@ class CatchingUpTests(WatchTestCase):
             self.said("info")[-1],
             "watching 0 stacks, 1 service, 0 nodes; not healthy: web; nothing was seen for 42 s",
         )
+
+
+class RejectedTests(WatchTestCase):
+    """What cannot be used is told once for each reason, with how it began."""
+
+    def test_the_same_reason_is_told_once(self) -> None:
+        self.start()
+        for payload in (b"[1]", b"[2]", b'{"type": 3}'):
+            self.receive(payload)
+            self.turn(2)
+        self.assertEqual(
+            self.said("warn"),
+            [
+                "rejected: Expected `object`, got `array` in [1]",
+                'rejected: Expected `str`, got `int` - at `$.type` in {"type": 3}',
+            ],
+        )
+        self.assertEqual(self.pipeline.decider.counts["rejected"], 3)

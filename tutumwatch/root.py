@@ -51,6 +51,14 @@ class Watch(MultiService):
         for child in (outbox, pipeline, *streams, *others):
             child.setServiceParent(self)
 
+    def ask_again(self) -> None:
+        """Do not wait any longer for whoever refused us: a person may have put it right."""
+        self._log.info("asking again whoever refused us; the configuration is as it was")
+        for stream in self._streams:
+            stream.redial()
+        for deliverer in self._outbox.deliverers.values():
+            deliverer.probe_now()
+
     def stopService(self) -> Deferred[None]:
         """Stop intake, drain the outbox, close: 5 seconds at most, then the rest is left."""
         Service.stopService(self)

@@ -70,6 +70,7 @@ class Pipeline(Service):
         self._last_number = 0
         self._broken_since: float | None = None
         self._streams_suspended = False
+        self._last_rejection = ""
         self.store_problem = ""
 
     def connect(
@@ -151,6 +152,7 @@ class Pipeline(Service):
         decisions = Decisions()
         for item in taken:
             decisions.add(self.decider.decide(item))
+        self._say_rejected()
         await self._commit(decisions)
         self._carried_count = 0
         for need in decisions.needs:
@@ -163,6 +165,15 @@ class Pipeline(Service):
                     self._say_what_is_watched(item)
                 case _:
                     pass
+
+    def _say_rejected(self) -> None:
+        """Warn of what could not be used; the same reason again is only counted."""
+        rejected = self.decider.last_rejected
+        if rejected is not None and rejected.reason != self._last_rejection:
+            self._last_rejection = rejected.reason
+            self._log.warn(
+                "rejected: {reason} in {sample}", reason=rejected.reason, sample=rejected.sample
+            )
 
     def _follow(self, link: Link) -> None:
         """Let what catches up know that a stream came or went."""

@@ -271,6 +271,21 @@ class GoneTests(InventoryCase):
         self.assertEqual(len(self.inventory), 1)
 
 
+class BackTests(InventoryCase):
+    """What was gone and is found again is there again: a restarted platform may say so."""
+
+    def test_a_look_up_that_finds_it(self) -> None:
+        self.tell(SERVICE, "Terminated", action="delete")
+        self.answer(SERVICE, Found({"state": "Running"}))
+        self.assertIsNone(self.known(SERVICE).gone_at)
+        self.assertEqual(len(list(self.inventory.resources_of("main"))), 1)
+
+    def test_a_look_up_that_finds_it_terminated(self) -> None:
+        self.tell(SERVICE, "Terminated", action="delete")
+        self.answer(SERVICE, Found({"state": "Terminated"}), at=150.0)
+        self.assertEqual(self.known(SERVICE).gone_at, 100.0)
+
+
 class ManyGoneTests(InventoryCase):
     """Of what is gone at most 10,000 are kept, however short ago: a fast platform fills no memory."""
 
@@ -527,7 +542,7 @@ class ApplyLookedTests(InventoryCase):
         self.tell(NODE, at=603.0)
         self.assertIsNone(self.inventory.get(key_of(STACK)))
 
-    def test_an_answer_brings_nothing_back(self) -> None:
+    def test_an_answer_that_lags_behind_brings_nothing_back(self) -> None:
         """The list of the platform may lag behind its events."""
         self.tell(SERVICE, "Running", action="delete", at=1.0)
         change = self.answer(SERVICE, Found({"state": "Terminating"}), at=2.0)

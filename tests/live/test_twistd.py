@@ -16,6 +16,7 @@ from twisted.internet.defer import Deferred
 from tests.fakes.answers import Answer
 from tests.fakes.clients import http_client
 from tests.fakes.tutum_events import container_event
+from tests.fakes.tutum_stream import unauthorized
 from tests.live.programs import RunningProgram, script, start_program
 from tests.live.running import PAGERDUTY_KEY, TOKEN, LiveTestCase, until
 
@@ -181,6 +182,23 @@ class RunningTests(ProgramTestCase):
         self.assertLess(await program.end("TERM"), 5.0)
         self.assertIn("notices undelivered: slack 30", program.printed)
         self.assertNotIn("Traceback", program.output)
+
+    async def test_sighup_asks_again_whoever_refused_us(self) -> None:
+        """Otherwise a stream that refused us is asked every 300 s, a destination likewise."""
+        self.slack.answer_always(Answer(404, "no_service"))
+        program = await self.run_watcher(RUN)
+        self.tutum.send(container_event(BOX))
+        await program.says("slack does not take notices")
+        self.tutum.every_handshake(unauthorized())
+        self.tutum.close()
+        await program.says("next attempt in 300 s")
+        self.tutum.accept()
+        self.slack.answer_ok()
+        program.transport.signalProcess("HUP")
+        await program.says("asking again whoever refused us")
+        await self.tutum.when(lambda fake: fake.connection_count == 1)
+        await self.slack.when(lambda fake: len(fake.texts) == 1)
+        self.assertLess(await program.end("TERM"), 5.0)
 
     async def test_a_port_that_is_taken(self) -> None:
         """Without /healthz we still watch, and say what to set."""

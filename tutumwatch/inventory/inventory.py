@@ -19,7 +19,14 @@ from tutumwatch.events.event import Event
 from tutumwatch.events.inputs import CONNECTED, LINK_TYPES, Found, Link, LinkType, Looked, Missing
 from tutumwatch.events.resource_uri import parse_resource_uri
 from tutumwatch.inventory.fields import PARENTS_INCOMPLETE, read_object
-from tutumwatch.inventory.resource import GONE_STATE, Change, Key, Resource, change_of
+from tutumwatch.inventory.resource import (
+    GONE_STATE,
+    TERMINATING_STATE,
+    Change,
+    Key,
+    Resource,
+    change_of,
+)
 from tutumwatch.inventory.survey import in_words
 
 RESOURCES_MAX_COUNT = 200_000
@@ -138,6 +145,9 @@ class Inventory:
                     after = replace(after, state=known.state)
                 elif _is_terminated(after):
                     after = replace(after, gone_at=_gone_at(known, looked.at))
+                elif not _is_terminating(after):
+                    # A restarted platform may have again what was gone.
+                    after = replace(after, gone_at=None)
             case _:
                 return None
         since = known.since if after.state == known.state else looked.at
@@ -244,6 +254,10 @@ def _blindness(known: Resource, link: Link) -> dict[str, Any]:
 
 def _is_terminated(resource: Resource) -> bool:
     return (resource.state or "").lower() == GONE_STATE
+
+
+def _is_terminating(resource: Resource) -> bool:
+    return (resource.state or "").lower() == TERMINATING_STATE
 
 
 def _gone_at(known: Resource, at: float) -> float:

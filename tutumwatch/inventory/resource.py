@@ -14,6 +14,7 @@ Key: TypeAlias = tuple[str, str, str]
 """(stream, type, uuid): what a resource is called everywhere inside."""
 
 GONE_STATE = "terminated"
+TERMINATING_STATE = "terminating"
 FINISHED_ACTION_STATES = frozenset({"success", "failed", "canceled"})
 
 

@@ -135,7 +135,7 @@ class ScriptedServer(abc.ABC):
         self._default = OWN_ANSWER
 
     def when(
-        self, predicate: Callable[[Self], bool], timeout_seconds: float = 5.0
+        self, predicate: Callable[[Self], bool], timeout_seconds: float = 20.0
     ) -> Deferred[Self]:
         """Return a Deferred that fires with this fake as soon as ``predicate(fake)`` holds.
 

@@ -39,7 +39,7 @@ BASIC = base64.b64encode(f"{USER}:{TOKEN}".encode()).decode()
 CONSOLE = "tutumwatch.notifiers.console"
 
 
-async def until(holds: Callable[[], bool], timeout_seconds: float = 5.0, what: str = "") -> None:
+async def until(holds: Callable[[], bool], timeout_seconds: float = 20.0, what: str = "") -> None:
     """Wait for a condition of something that tells nobody when it changes."""
     end = reactor.seconds() + timeout_seconds
     while not holds():

@@ -90,7 +90,7 @@ class Watched:
 
     def when(self, holds: Callable[[], bool]) -> Deferred[None]:
         """Return a Deferred that fires once a condition holds."""
-        return self._conditions.when(holds, 7.0)
+        return self._conditions.when(holds, 30.0)
 
     async def disconnected(self) -> str:
         """Wait for the state Disconnected, and give its reason."""

@@ -1,0 +1,143 @@
+"""Tests of ``--demo`` as a newcomer sees it: a process, its console, its end."""
+
+from __future__ import annotations
+
+import re
+import signal
+import sys
+from pathlib import Path
+
+from twisted.internet import reactor
+
+from tests.live.programs import RunningProgram
+from tests.live.test_twistd import RUN, TWISTD, ProgramTestCase
+
+STATUS = "tcp:0:interface=127.0.0.1"
+WATCHING = "watching 3 stacks, 9 services, 3 nodes"
+WATCHING_MAX_SECONDS = 5.0
+# With its imports, and other tests beside it on the same processor.
+START_MAX_SECONDS = 10.0
+DEPLOY_BEGINS = re.compile(r"(\S+) is being redeployed from \S+ to (\S+)\n")
+DEPLOY_ENDS = re.compile(r"(\S+) is redeployed with (\S+): (\d) of \3 running\n")
+
+
+class DemoTestCase(ProgramTestCase):
+    """Starts demos; whatever they print names things as people do."""
+
+    def start_demo(self, *options: str, command: list[str] = RUN, **variables: str) -> RunningProgram:  # fmt: skip
+        """Start a demo, by default with nothing in its environment."""
+        given = {"TUTUMWATCH_STATUS": STATUS, **variables}
+        program = self.run_program([*command, "--demo", *options], **given)
+        self.addCleanup(self.assert_names_only, program)
+        return program
+
+    def assert_names_only(self, program: RunningProgram) -> None:
+        """Fail if any line has a platform's word for something, or a traceback."""
+        # Where Python lies is the user's choice.
+        said = program.output.replace(str(Path(sys.executable).parent), "")
+        self.assertNotRegex(said, r"(?i)tutum(?!watch|bridge)")
+        self.assertNotIn("/api/", said)
+        self.assertNotIn("Traceback", said)
+
+    async def rounds(self, program: RunningProgram, count: int) -> list[str]:
+        """Play some rounds one by one, and give what was told of them."""
+        for number in range(count):
+            program.transport.signalProcess(signal.SIGUSR1)
+            await program.when(
+                lambda running, seen=number: len(DEPLOY_ENDS.findall(running.printed)) > seen
+            )
+        told = program.printed.partition(WATCHING)[2].splitlines()
+        return [line.partition("Z ")[2] for line in told[1:]]
+
+
+class DemoTests(DemoTestCase):
+    """Two words, and there is something to see."""
+
+    async def test_it_watches_within_seconds_and_plays_a_round_when_asked(self) -> None:
+        begun = reactor.seconds()
+        program = self.start_demo("--rate", "0")
+        await program.says("watching stream main at 127.0.0.1:")
+        first_line = reactor.seconds()
+        await program.says(WATCHING)
+        self.assertLess(reactor.seconds() - first_line, WATCHING_MAX_SECONDS)
+        self.assertLess(reactor.seconds() - begun, START_MAX_SECONDS)
+        self.assertIn("the event stream is connected", program.printed)
+        begins, ends = await self.rounds(program, 1)
+        self.assertEqual(begins, "shop/web is being redeployed from shop/web:2.0 to shop/web:2.7")
+        self.assertEqual(ends, "shop/web is redeployed with shop/web:2.7: 3 of 3 running")
+        self.assertLess(await program.end("TERM"), 5.0)
+        self.assertEqual(program.complained, "")
+        self.assertEqual(list(self.cwd.iterdir()), [])
+
+    async def test_it_lives(self) -> None:
+        """At 40 events a second; at 1, the default, a deploy takes half a minute or less."""
+        program = self.start_demo("--rate", "40")
+        await program.when(lambda p: len(DEPLOY_ENDS.findall(p.printed)) > 1)
+        await program.says(" failed on node-")
+        self.assertLess(await program.end("INT"), 5.0)
+
+    async def test_under_twistd(self) -> None:
+        program = self.start_demo("--rate", "0", command=TWISTD)
+        await program.says(WATCHING)
+        await self.rounds(program, 1)
+        self.assertLess(await program.end("TERM"), 5.0)
+
+    async def test_a_seed_is_a_story(self) -> None:
+        """The same one each time, and another one for another seed."""
+        stories = []
+        for seed in ("7", "7", "8"):
+            program = self.start_demo("--rate", "0", "--seed", seed)
+            await program.says(WATCHING)
+            stories.append(await self.rounds(program, 3))
+            await program.end("KILL")
+        self.assertEqual([len(story) for story in stories], [6, 6, 6])
+        self.assertEqual(stories[0], stories[1])
+        self.assertNotEqual(stories[0], stories[2])
+
+    async def test_two_at_once(self) -> None:
+        """Each has a port of its own."""
+        programs = [self.start_demo("--rate", "0") for _ in range(2)]
+        for program in programs:
+            await program.says(WATCHING)
+
+
+class OthersTests(DemoTestCase):
+    """What else is in the environment, and what is wrong."""
+
+    async def test_a_real_platforms_variables_stay_where_they_are(self) -> None:
+        """Nobody asks that platform anything, and the bridge is not told its credentials."""
+        folder = self.folder()
+        (folder / "key").write_text("k3y-0f-the-r3al-0ne")
+        self.secrets.append("k3y-0f-the-r3al-0ne")
+        program = self.start_demo(
+            "--rate",
+            "0",
+            **{**self.variables(), "SLACK_URL": "", "PAGERDUTY_KEY": ""},
+            TUTUM_AUTH="ApiKey real:k3y-0f-the-r3al-0ne",
+            TUTUM_USER="real",
+            TUTUM_APIKEY_FILE=str(folder / "key"),
+            TUTUM_STREAM_URL=self.tutum.stream_host,
+            TUTUM_BASE_URL=self.tutum.rest_url,
+        )
+        await program.says(WATCHING)
+        await program.end()
+        self.assertEqual((self.tutum.connections, self.tutum.requests), ([], []))
+        self.assertNotIn(str(self.tutum.port), program.output)
+
+    async def test_slack_and_pagerduty_are_told_where_they_are_set(self) -> None:
+        """The same names; and PagerDuty has nothing to open."""
+        variables = self.variables()
+        program = self.start_demo("--rate", "0", **variables)
+        await program.says(WATCHING)
+        told = await self.rounds(program, 2)
+        await self.slack.when(lambda fake: len(fake.texts) == len(told))
+        self.assertEqual(self.slack.texts, told)
+        self.assertEqual(self.pagerduty.open_keys(), [])
+
+    async def test_a_rate_or_seed_that_is_none(self) -> None:
+        for command, status in ((RUN, 1), (TWISTD, 1)):
+            program = self.run_program([*command, "--demo", "--rate", "10001"])
+            await program.when(lambda ended: ended.exit_code is not None)
+            self.assertEqual(program.exit_code, status)
+            self.assertIn("--rate must be from 0 to 10000, not 10001.0", program.output)
+            self.assertNotIn("Traceback", program.output)

@@ -85,7 +85,7 @@ class Wire(Protocol):
         self.is_closed = True
         self._conditions.changed()
 
-    def when(self, holds: Callable[[], bool], timeout_seconds: float = 5.0) -> Deferred[None]:
+    def when(self, holds: Callable[[], bool], timeout_seconds: float = 20.0) -> Deferred[None]:
         """Wait for a condition of this connection."""
         return self._conditions.when(holds, timeout_seconds)
 
@@ -151,7 +151,7 @@ class Wire(Protocol):
         size = bytes((0x80 | count,)) if count < 126 else struct.pack("!BH", 0xFE, count)
         self.send(bytes((0x80 | opcode,)) + size + mask + masked)
 
-    async def frame(self, timeout_seconds: float = 5.0) -> Frame:
+    async def frame(self, timeout_seconds: float = 20.0) -> Frame:
         """Take the next frame off what was received."""
         await self.when(lambda: self._parsed() is not None or self.is_closed, timeout_seconds)
         parsed = self._parsed()

@@ -53,7 +53,7 @@ REFUSED = {**AUTH, "type": "error", "data": {"errorMessage": "UNAUTHORIZED"}}
 FIVE = {"type", "action", "state", "resource_uri", "parents"}
 
 
-async def until(holds: Callable[[], bool], timeout_seconds: float = 5.0) -> None:
+async def until(holds: Callable[[], bool], timeout_seconds: float = 20.0) -> None:
     """Wait for a condition of something that tells nobody when it changes."""
     end = reactor.seconds() + timeout_seconds
     while not holds():

@@ -337,7 +337,7 @@ class SecretTests(LiveTestCase):
             tutum_stream.raw_answer(f"HTTP/1.1 401 no {TOKEN} {BASIC} here\r\n\r\n".encode()),
         )
         self.start()
-        await until(lambda: "401" in self.log.output)
+        await until(lambda: "answered 401" in self.log.output)
         _, health = await self.health()
         self.assertEqual(health["streams"]["main"]["state"], "Unauthorized")
         self.tutum.expect(USER, "another key")
@@ -353,6 +353,6 @@ class SecretTests(LiveTestCase):
         )
         self.start(rules().replace("[streams.main]", '[streams.main]\ncredentials = "query"'))
         await self.tutum.when(lambda fake: len(fake.handshakes) == 2)
-        await until(lambda: "4001" in self.log.output)
+        await until(lambda: "with 4001" in self.log.output)
         self.assertIn("token=", self.tutum.handshakes[0].query)
         await self.health()

@@ -12,7 +12,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from tutumwatch.notifiers.contract import Pace
-from tutumwatch.notifiers.outcomes import Delivered, GiveUp, Outcome, RetryLater, Smaller
+from tutumwatch.notifiers.outcomes import GiveUp, Outcome, RetryLater, Smaller
 from tutumwatch.outbox.gate import BACKOFF_FIRST_SECONDS, Gate, State, retry_seconds
 from tutumwatch.outbox.heads import Heads
 from tutumwatch.outbox.store import Delivery, Store, StoreUnwritableError
@@ -220,10 +220,9 @@ class Deliverer:
     def _again(self, heads: Sequence[Delivery], settled: Mapping[int, Outcome]) -> None:
         """Take on the heads that are next, those of failed attempts when their time comes."""
         now = self._clock.seconds()
-        for row_id, outcome in settled.items():
-            self._singly.discard(row_id)
-            if isinstance(outcome, Delivered | GiveUp):
-                self._first_up.pop(row_id, None)
+        self._singly -= settled.keys()
+        for row_id in settled.keys() - {head.row_id for head in heads}:
+            self._first_up.pop(row_id, None)
         for head in heads:
             ended = settled.get(head.row_id)
             wait = 0.0

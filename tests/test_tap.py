@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import random
+import socket
 import subprocess
 import sys
 import tempfile
@@ -11,22 +13,26 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
+import attrs
 from twisted.application.service import IService, MultiService
 from twisted.internet.defer import Deferred
-from twisted.logger import globalLogPublisher
+from twisted.internet.testing import MemoryReactorClock
+from twisted.logger import LogLevel, globalLogPublisher
 from twisted.python.usage import UsageError
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
+from tests.config.cases import set_environment
 from tests.fakes.tls import make_tls
 from tests.secrets_check import RecordedLog, find_leaks
+from tutumwatch.bridge.settings import DemoSettings
 from tutumwatch.config.environment import Environment
 from tutumwatch.config.load import load_configuration
 from tutumwatch.notifiers.outcomes import Delivered
 from tutumwatch.notifiers.service import NotifierService
 from tutumwatch.rules.notice import Form, Notice
 from tutumwatch.status.sdnotify import ServiceManager
-from tutumwatch.tap import Options, make_decider, make_watch, makeService
+from tutumwatch.tap import EmbeddedDemo, Options, make_decider, make_watch, makeService
 
 ROOT = Path(__file__).resolve().parent.parent
 KEY = "0123456789abcdef0123456789abcdef"
@@ -167,6 +173,103 @@ class OptionsTests(TapTestCase):
         self.assertEqual((ended.stdout, ended.stderr), ("False\n", ""))
 
 
+class DemoOptionsTests(TapTestCase):
+    """``--demo``: a platform of its own, whatever the environment says of another one."""
+
+    def test_its_platform_is_on_loopback(self) -> None:
+        set_environment(self, {})
+        one, other = (self.parsed("--demo")["configuration"].streams[0] for _ in range(2))
+        for plan in (one, other):
+            self.assertRegex(plan.url, r"\Aws://127\.0\.0\.1:\d+/v1/events\Z")
+            self.assertEqual(plan.rest, plan.url.replace("ws://", "http://").removesuffix("/v1/events"))  # fmt: skip
+        self.assertNotEqual(one.url, other.url)
+        self.assertNotEqual(one.credentials, other.credentials)
+
+    def test_nothing_of_another_platform_is_used(self) -> None:
+        """Neither where it is nor its credentials, in whatever form they are given."""
+        (self.folder / ".tutum").write_text(f"[auth]\nuser = ops\napikey = {TOKEN}\n")
+        (self.folder / "key").write_text(TOKEN)
+        theirs = {
+            "TUTUM_AUTH": f"ApiKey ops:{TOKEN}", "TUTUM_USERNAME": "ops", "TUTUM_TOKEN": TOKEN,
+            "TUTUM_USER": "ops", "TUTUM_APIKEY_FILE": str(self.folder / "key"), "TUTUM_PASS": TOKEN,
+            "TUTUM_STREAM_URL": "wss://real.example", "TUTUM_STREAM_HOST": "wss://real.example",
+            "TUTUM_BASE_URL": "https://real.example", "TUTUM_REST_HOST": "https://real.example",
+            "HOME": str(self.folder),
+        }  # fmt: skip
+        set_environment(self, theirs)
+        (plan,) = self.parsed("--demo")["configuration"].streams
+        headers = {k: v.reveal() for k, v in plan.credentials.headers().items()}
+        said = f"{plan.url} {plan.rest} {headers} {plan.credentials.query().reveal()}"
+        self.assertEqual(find_leaks(said, [TOKEN]), [])
+        self.assertNotIn("real.example", said)
+        self.assertNotIn("ops", said)
+
+    def test_other_variables_count(self) -> None:
+        set_environment(self, {"SLACK_URL": WEBHOOK, "TUTUMWATCH_STATUS": "off"})
+        configuration = self.parsed("--demo")["configuration"]
+        self.assertEqual([plan.name for plan in configuration.notifiers], ["console", "slack"])
+        self.assertEqual(configuration.status.listen, "off")
+
+    def test_a_file_may_say_who_is_told(self) -> None:
+        set_environment(self, {})
+        text = '[streams.mine]\n[notifiers.only]\nkind = "console"\n'
+        configuration = self.parsed("--demo", "-c", self.write(text))["configuration"]
+        self.assertEqual([plan.name for plan in configuration.streams], ["mine"])
+        self.assertEqual([plan.name for plan in configuration.notifiers], ["only"])
+
+    def test_a_file_that_watches_something_else_is_a_mistake(self) -> None:
+        """Else nobody would watch the demo, and somebody the real thing."""
+        set_environment(self, {})
+        path = self.write('[streams.main]\nurl = "wss://real.example/v1/events"\n')
+        error = self.assertRaises(UsageError, self.parsed, "--demo", "-c", path)
+        self.assertEqual(
+            str(error),
+            f"--demo: {path} watches something else; leave out url and rest of one of its streams",
+        )
+
+    def test_mistakes_in_a_file_are_named(self) -> None:
+        path = self.write("[streams.main]\ncolour = 1\n")
+        error = self.assertRaises(UsageError, self.parsed, "--demo", "-c", path)
+        self.assertIn(f"{path}:2: streams.main.colour: there is no such key", str(error))
+
+    def test_rates(self) -> None:
+        for rate in ("0", "0.5", "10000"):
+            self.parsed("--demo", "--rate", rate)
+        for rate in ("-1", "10001", "nan", "inf"):
+            error = self.assertRaises(UsageError, self.parsed, "--demo", "--rate", rate)
+            self.assertEqual(str(error), f"--rate must be from 0 to 10000, not {float(rate)}")
+        for name in ("rate", "seed"):
+            self.assertRaises(UsageError, self.parsed, "--demo", f"--{name}=fast")
+
+    def test_what_only_a_demo_has_is_not_ignored_without_one(self) -> None:
+        for name in ("seed", "rate"):
+            error = self.assertRaises(UsageError, self.parsed, f"--{name}=0")
+            self.assertEqual(str(error), f"--{name} is of use with --demo alone")
+
+    def test_the_bridge_is_a_child_and_closes_its_port_itself(self) -> None:
+        """The number of a closed file is given to the next one, which must stay open."""
+        reactor = MemoryReactorClock()
+        demo = EmbeddedDemo(DemoSettings())
+        bridge = demo.make_bridge(reactor)
+        bridge.startService()
+        self.addCleanup(bridge.stopService)
+        opened = (self.folder / "next").open("w")
+        self.addCleanup(opened.close)
+        del demo
+        gc.collect()
+        opened.write("still open")
+        opened.flush()
+        self.assertEqual(bridge.name, "bridge")
+        self.assertEqual(reactor.adoptedPorts[0][1], socket.AF_INET)
+
+    def test_it_stands_between_the_notifiers_and_the_status(self) -> None:
+        """It is there before the service manager is told that all has started."""
+        set_environment(self, {"TUTUMWATCH_STATUS": "off"})
+        service = cast("MultiService", makeService(self.parsed("--demo", "--rate", "0")))
+        names = ["outbox", "pipeline", "stream:main", "notifier:console", "bridge", "status"]
+        self.assertEqual([child.name for child in service], names)
+
+
 class MakeServiceTests(TapTestCase):
     """The tree of services."""
 
@@ -223,6 +326,22 @@ class MakeServiceTests(TapTestCase):
         self.make('[streams.main]\nauth = "Basic eA=="\n')
         (line,) = [e for e in self.log.events if e["log_namespace"] == "tutumwatch.tap"]
         self.assertEqual(line["on"], "none")
+
+    def test_a_kind_that_is_not_used_because_its_name_is_taken_is_said(self) -> None:
+        make_tls(self.folder)
+        configuration = self.parsed("-c", self.write(TWO_STREAMS))["configuration"]
+        from twisted.internet import reactor
+
+        taken = "the kind 'slack' of acme is not used: tutumwatch.notifiers.slack has that name"
+        make_watch(
+            attrs.evolve(configuration, passed_over=(taken,)),
+            reactor,
+            lambda: 1_800_000_000.0,
+            random.Random(1),
+            ServiceManager(None, None),
+        )
+        (_, line) = [e for e in self.log.events if e["log_namespace"] == "tutumwatch.tap"]
+        self.assertEqual((line["log_level"], line["sentence"]), (LogLevel.warn, taken))
 
     def test_the_environment_alone_gives_the_tutorial(self) -> None:
         variables: Mapping[str, str] = {"TUTUM_USERNAME": "ops", "TUTUM_TOKEN": TOKEN}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import secrets
+import signal
 import socket
 import time
 from collections.abc import Callable, Sequence
@@ -69,8 +70,8 @@ class Options(usage.Options):
     ]
     optParameters: ClassVar = [
         ["config", "c", None, "The configuration file; without it only the environment counts."],
-        ["seed", None, 1, "Which simulated cloud: the same number, the same story.", int],
-        ["rate", None, 1.0, "Events a second in the simulated cloud, 0 (still) to 10000.", float],
+        ["seed", None, None, "Which simulated cloud: a number, the same story; 1 if unset.", int],
+        ["rate", None, None, "Its events a second, 0 (still) to 10000; 1 if unset.", float],
     ]
     longdesc = (
         "Watch a Tutum Stream and tell Slack, PagerDuty and the console. Without --config, set "
@@ -82,26 +83,26 @@ class Options(usage.Options):
 
         :raises UsageError: with every mistake.
         """
-        environment = Environment.of_process()
-        built_in = TUTORIAL
-        if self["demo"]:
-            try:
-                self["embedded"] = EmbeddedDemo(DemoSettings(self["seed"], self["rate"]))
-            except ValueError as problem:
-                raise usage.UsageError(str(problem)) from None
-            environment = self["embedded"].environment(environment)
-            built_in = DOCKER
+        demo = {key: self[key] for key in ("seed", "rate") if self[key] is not None}
+        if demo and not self["demo"]:
+            raise usage.UsageError(f"--{next(iter(demo))} is of use with --demo alone")
+        environment, built_in = Environment.of_process(), TUTORIAL
         try:
+            if self["demo"]:
+                self["embedded"] = EmbeddedDemo(DemoSettings(**demo))
+                environment, built_in = self["embedded"].environment(environment), DOCKER
             self["configuration"] = load_configuration(self["config"], environment, built_in)
-        except ConfigurationError as error:
-            raise usage.UsageError(str(error)) from None
+            if self["demo"]:
+                self["embedded"].require_watched(self["configuration"])
+        except (ConfigurationError, ValueError) as problem:
+            raise usage.UsageError(str(problem)) from None
 
 
 def makeService(options: Options) -> IService:
     """Make the service that twistd runs."""
     from twisted.internet import reactor
 
-    return make_watch(
+    watch = make_watch(
         options["configuration"],
         cast("IReactorTime", reactor),
         time.time,
@@ -109,6 +110,11 @@ def makeService(options: Options) -> IService:
         ServiceManager.from_environment(os.environ),
         [options["embedded"].make_bridge(reactor)] if options["demo"] else [],
     )
+    ask_again = cast("Any", reactor).callFromThread
+    cast("Any", reactor).callWhenRunning(
+        signal.signal, signal.SIGHUP, lambda *_: ask_again(watch.ask_again)
+    )
+    return watch
 
 
 def make_watch(
@@ -161,6 +167,7 @@ def make_watch(
     status = StatusService(health.check, _listen(configuration, reactor), manager, reactor)
 
     async def close() -> None:
+        """Close what the services share."""
         for catch_up in catch_ups.values():
             catch_up.stop()
         look_ups.stop()
@@ -257,7 +264,7 @@ class EmbeddedDemo:
 
     def environment(self, environment: Environment) -> Environment:
         """Give an environment whose platform is this one, whatever Tutum variables it has."""
-        host = f"127.0.0.1:{self._socket.getsockname()[1]}"
+        host = self._host()
         kept = {k: v for k, v in environment.variables.items() if not k.startswith("TUTUM_")}
         apikey = cast("Secret", self._account.apikey).reveal()
         ours = {
@@ -268,9 +275,24 @@ class EmbeddedDemo:
         }
         return Environment(kept | ours, environment.home)
 
+    def _host(self) -> str:
+        return f"127.0.0.1:{self._socket.getsockname()[1]}"
+
+    def require_watched(self, configuration: Configuration) -> None:
+        """Check that a configuration watches it.
+
+        :raises ValueError: if all its streams are elsewhere.
+        """
+        if all(urlsplit(plan.url).netloc != self._host() for plan in configuration.streams):
+            raise ValueError(
+                f"--demo: {configuration.source} watches something else; leave out url and rest "
+                "of one of its streams"
+            )
+
     def make_bridge(self, reactor: Any) -> IService:  # noqa: ANN401 - a whole reactor
-        """Make the service that serves what is bound; SIGUSR1 plays a round."""
-        endpoint = AdoptedStreamServerEndpoint(reactor, self._socket.fileno(), socket.AF_INET)
+        """Make the service that serves what is bound, and closes it; SIGUSR1 plays a round."""
+        # The endpoint closes what it is given: nobody else may do so, too.
+        endpoint = AdoptedStreamServerEndpoint(reactor, self._socket.detach(), socket.AF_INET)
         bridge = make_bridge(self._demo, endpoint, self._account, reactor, time.time)
         bridge.setName("bridge")
         obey_signal(bridge, reactor)
@@ -306,3 +328,5 @@ def _say_what_is_on(configuration: Configuration) -> None:
         on=on,
         off=off,
     )
+    for sentence in configuration.passed_over:
+        _log.warn("{sentence}", sentence=sentence)

@@ -1,9 +1,12 @@
-"""Tests of tutorial.toml: what is done when only the environment is set."""
+"""Tests of tutorial.toml and docker.toml: what is done without a file."""
 
 from __future__ import annotations
 
+from importlib import resources
+
 from tests.config.cases import CREDENTIALS, LoadingTestCase, environment_of
-from tutumwatch.config.load import load_configuration
+from tutumwatch.config.load import DOCKER, load_configuration
+from tutumwatch.config.mistakes import ConfigurationError
 from tutumwatch.config.plans import Configuration
 from tutumwatch.config.tutum import NO_CREDENTIALS
 from tutumwatch.notifiers.pagerduty import PagerDuty
@@ -14,6 +17,8 @@ from tutumwatch.secret import Secret
 
 HOOK = "https://hooks.slack.com/services/T0/B0/w3bh00k"
 ALL = {**CREDENTIALS, "SLACK_URL": HOOK, "PAGERDUTY_KEY": "any", "PAGERDUTY_URL": "http://pd:1"}
+V2_KEY = "0123456789abcdef0123456789abcdef"
+DOCKER_ALL = {"SLACK_URL": HOOK, "PAGERDUTY_KEY": V2_KEY, "PAGERDUTY_URL": "http://pd:1"}
 BOX = "/api/v1/container/fa159860-9048-4d1e-8655-6285fa9e3fa2/"
 
 
@@ -128,10 +133,67 @@ class BuiltInTests(LoadingTestCase):
 
     def test_a_copy_of_it_loads_as_a_file(self) -> None:
         """Its first lines tell the reader to copy it."""
-        from importlib import resources
-
         text = resources.files("tutumwatch.config").joinpath("tutorial.toml").read_text("utf-8")
         copied = self.load(text, **ALL)
         built_in = self.load_built_in(**ALL)
+        self.assertEqual(copied.notifiers, built_in.notifiers)
+        self.assertEqual([r.name for r in copied.messages], [r.name for r in built_in.messages])
+
+
+class DockerTests(LoadingTestCase):
+    """docker.toml: what ``--demo`` does. Its texts are in test_docker.py."""
+
+    def load_docker(self, **variables: str) -> Configuration:
+        """Load it as the built-in configuration."""
+        return load_configuration(None, environment_of({**CREDENTIALS, **variables}), DOCKER)
+
+    def test_with_nothing_set_the_console_alone_is_on(self) -> None:
+        configuration = self.load_docker()
+        self.assertEqual([plan.name for plan in configuration.notifiers], ["console"])
+        self.assertEqual(
+            configuration.remarks(),
+            [
+                "notifier slack is off: SLACK_URL is not set",
+                "notifier pagerduty is off: PAGERDUTY_KEY is not set",
+            ],
+        )
+        self.assertTrue(all(rule.texts for rule in configuration.messages))
+
+    def test_everything_on(self) -> None:
+        configuration = self.load_docker(**DOCKER_ALL)
+        console, slack, pagerduty = configuration.notifiers
+        self.assertEqual(console.name, "console")
+        self.assertEqual(slack.notifier, Slack(Secret(HOOK)))
+        self.assertEqual(
+            pagerduty.notifier, PagerDuty(Secret(V2_KEY), "v2", "http://pd:1", "tutumwatch", details=True)
+        )  # fmt: skip
+        self.assertEqual(configuration.remarks(), [])
+
+    def test_every_rule_tells_the_console_or_a_page(self) -> None:
+        """News goes to console and Slack; only incidents go to PagerDuty."""
+        configuration = self.load_docker(**DOCKER_ALL)
+        for rule in configuration.messages:
+            wanted = {"console"} if rule.name == "stream" else {"console", "slack"}
+            self.assertEqual(set(rule.texts), wanted, rule.name)
+        for incident in configuration.incidents:
+            self.assertLessEqual({"pagerduty", "slack"}, set(incident.texts), incident.name)
+
+    def test_a_key_of_the_old_api_is_a_mistake(self) -> None:
+        error = self.assertRaises(ConfigurationError, self.load_docker, PAGERDUTY_KEY="any")
+        self.assertIn("notifiers.pagerduty.key: ", str(error))
+        self.assertIn("(it comes from PAGERDUTY_KEY)", str(error))
+
+    def test_nothing_in_it_is_called_tutum(self) -> None:
+        """Its reader runs Docker, and may never have heard of it."""
+        text = resources.files("tutumwatch.config").joinpath("docker.toml").read_text("utf-8")
+        self.assertNotRegex(text, r"(?i)tutum(?!watch)")
+        self.assertNotIn("resource_uri", text)
+
+    def test_a_copy_of_it_loads_as_a_file(self) -> None:
+        text = resources.files("tutumwatch.config").joinpath("docker.toml").read_text("utf-8")
+        copied, built_in = (
+            self.load(text, **CREDENTIALS, **DOCKER_ALL),
+            self.load_docker(**DOCKER_ALL),
+        )
         self.assertEqual(copied.notifiers, built_in.notifiers)
         self.assertEqual([r.name for r in copied.messages], [r.name for r in built_in.messages])

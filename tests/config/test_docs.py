@@ -16,6 +16,7 @@ from tutumwatch.notifiers.contract import NotifierSettings
 from tutumwatch.notifiers.maker import find_makers
 from tutumwatch.rules.incidents import IncidentSettings
 from tutumwatch.rules.messages import MessageSettings
+from tutumwatch.rules.vocabulary import OWN_FIELDS, PARENT_TYPES
 from tutumwatch.settings import Duration, Settings
 from tutumwatch.stream.settings import StreamSettings
 
@@ -56,8 +57,9 @@ class ExamplesTests(LoadingTestCase):
             configuration = self.load(text, **VARIABLES)
             self.assertNotEqual(configuration.streams, ())
 
-    def test_the_built_in_configuration_has_no_variable_that_is_not_documented(self) -> None:
-        text = (ROOT / "tutumwatch/config/tutorial.toml").read_text("utf-8")
+    def test_the_built_in_configurations_have_no_variable_that_is_not_documented(self) -> None:
+        files = ("tutorial.toml", "docker.toml")
+        text = "".join((ROOT / "tutumwatch/config" / name).read_text("utf-8") for name in files)
         named = set(re.findall(r"\$\{(\w+)", text)) | set(re.findall(r"TUTUM_\w+", text))
         source = (ROOT / "tutumwatch/config/tutum.py").read_text("utf-8")
         named |= set(re.findall(r"TUTUM_\w+", source))
@@ -107,10 +109,15 @@ class KeysTests(LoadingTestCase):
         self.assert_documented("`[notifiers.NAME]`", NotifierSettings)
         self.assert_documented("`[[messages]]`", MessageSettings)
         self.assert_documented("`[[incidents]]`", IncidentSettings)
-        kinds = {name: maker.load() for name, maker in find_makers().items()}
+        kinds = {name: makers[0].load() for name, makers in find_makers().items()}
         for name, kind in kinds.items():
             self.assert_documented(f'`kind = "{name}"`', kind.settings, NotifierSettings)
 
     def test_every_table(self) -> None:
         tables = [re.findall(r"\w+", h)[0] for h in sections(CONFIGURATION) if h.startswith("`[")]
         self.assertEqual(sorted(tables), sorted(TABLES))
+
+    def test_every_field(self) -> None:
+        section = sections(CONFIGURATION)["Matching"]
+        told = set(re.findall(r"`(\w+)[`.]", section))
+        self.assertEqual(sorted((OWN_FIELDS | PARENT_TYPES | {"before"}) - told), [])

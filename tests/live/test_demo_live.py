@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import signal
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from twisted.internet import reactor
 
 from tests.live.programs import RunningProgram
+from tests.live.running import PAGERDUTY_KEY, TOKEN, USER
 from tests.live.test_twistd import RUN, TWISTD, ProgramTestCase
 
 STATUS = "tcp:0:interface=127.0.0.1"
@@ -17,14 +19,15 @@ WATCHING = "watching 3 stacks, 9 services, 3 nodes"
 WATCHING_MAX_SECONDS = 5.0
 # With its imports, and other tests beside it on the same processor.
 START_MAX_SECONDS = 10.0
-DEPLOY_BEGINS = re.compile(r"(\S+) is being redeployed from \S+ to (\S+)\n")
 DEPLOY_ENDS = re.compile(r"(\S+) is redeployed with (\S+): (\d) of \3 running\n")
 
 
 class DemoTestCase(ProgramTestCase):
     """Starts demos; whatever they print names things as people do."""
 
-    def start_demo(self, *options: str, command: list[str] = RUN, **variables: str) -> RunningProgram:  # fmt: skip
+    def start_demo(
+        self, *options: str, command: Sequence[str] = RUN, **variables: str
+    ) -> RunningProgram:
         """Start a demo, by default with nothing in its environment."""
         given = {"TUTUMWATCH_STATUS": STATUS, **variables}
         program = self.run_program([*command, "--demo", *options], **given)
@@ -39,13 +42,15 @@ class DemoTestCase(ProgramTestCase):
         self.assertNotIn("/api/", said)
         self.assertNotIn("Traceback", said)
 
+    def has_told(self, count: int) -> Callable[[RunningProgram], bool]:
+        """Give the condition that the end of so many deploys was told."""
+        return lambda program: len(DEPLOY_ENDS.findall(program.printed)) >= count
+
     async def rounds(self, program: RunningProgram, count: int) -> list[str]:
         """Play some rounds one by one, and give what was told of them."""
         for number in range(count):
             program.transport.signalProcess(signal.SIGUSR1)
-            await program.when(
-                lambda running, seen=number: len(DEPLOY_ENDS.findall(running.printed)) > seen
-            )
+            await program.when(self.has_told(number + 1))
         told = program.printed.partition(WATCHING)[2].splitlines()
         return [line.partition("Z ")[2] for line in told[1:]]
 
@@ -72,7 +77,7 @@ class DemoTests(DemoTestCase):
     async def test_it_lives(self) -> None:
         """At 40 events a second; at 1, the default, a deploy takes half a minute or less."""
         program = self.start_demo("--rate", "40")
-        await program.when(lambda p: len(DEPLOY_ENDS.findall(p.printed)) > 1)
+        await program.when(self.has_told(2))
         await program.says(" failed on node-")
         self.assertLess(await program.end("INT"), 5.0)
 
@@ -84,12 +89,10 @@ class DemoTests(DemoTestCase):
 
     async def test_a_seed_is_a_story(self) -> None:
         """The same one each time, and another one for another seed."""
-        stories = []
-        for seed in ("7", "7", "8"):
-            program = self.start_demo("--rate", "0", "--seed", seed)
+        programs = [self.start_demo("--rate", "0", "--seed", seed) for seed in ("7", "7", "8")]
+        for program in programs:
             await program.says(WATCHING)
-            stories.append(await self.rounds(program, 3))
-            await program.end("KILL")
+        stories = [await self.rounds(program, 3) for program in programs]
         self.assertEqual([len(story) for story in stories], [6, 6, 6])
         self.assertEqual(stories[0], stories[1])
         self.assertNotEqual(stories[0], stories[2])
@@ -112,7 +115,12 @@ class OthersTests(DemoTestCase):
         program = self.start_demo(
             "--rate",
             "0",
-            **{**self.variables(), "SLACK_URL": "", "PAGERDUTY_KEY": ""},
+            SLACK_URL="",
+            PAGERDUTY_KEY="",
+            TUTUM_STREAM_HOST=self.tutum.stream_host,
+            TUTUM_REST_HOST=self.tutum.rest_url,
+            TUTUM_USERNAME=USER,
+            TUTUM_TOKEN=TOKEN,
             TUTUM_AUTH="ApiKey real:k3y-0f-the-r3al-0ne",
             TUTUM_USER="real",
             TUTUM_APIKEY_FILE=str(folder / "key"),
@@ -126,8 +134,13 @@ class OthersTests(DemoTestCase):
 
     async def test_slack_and_pagerduty_are_told_where_they_are_set(self) -> None:
         """The same names; and PagerDuty has nothing to open."""
-        variables = self.variables()
-        program = self.start_demo("--rate", "0", **variables)
+        program = self.start_demo(
+            "--rate",
+            "0",
+            SLACK_URL=self.slack.url,
+            PAGERDUTY_KEY=PAGERDUTY_KEY,
+            PAGERDUTY_URL=self.pagerduty.url,
+        )
         await program.says(WATCHING)
         told = await self.rounds(program, 2)
         await self.slack.when(lambda fake: len(fake.texts) == len(told))

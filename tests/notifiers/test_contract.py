@@ -63,7 +63,7 @@ class KindTests(SynchronousTestCase):
     def test_their_names(self) -> None:
         makers = find_makers()
         self.assertEqual(sorted(makers), ["console", "pagerduty", "slack"])
-        self.assertTrue(all(name == maker.load().name for name, maker in makers.items()))
+        self.assertTrue(all(name == maker.load().name for name, (maker,) in makers.items()))
 
     def test_one_that_speaks_http_is_no_sender(self) -> None:
         self.assertNotIsInstance(Slack(Secret("https://x/")), Sender)

@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.notifiers.cases import ScriptedWeb, answer
 from tutumwatch.events.inputs import Answer, Found, Missing, Unanswered
 from tutumwatch.http import NoResponse, Response
-from tutumwatch.resources.client import ResourceClient
+from tutumwatch.resources.client import Page, ResourceClient
 from tutumwatch.secret import Secret
 
 UUID = "7eaf7fff-882c-4f3d-9a8f-a22317ac00ce"
@@ -135,3 +135,85 @@ class AnswerTests(ClientTestCase):
             got = self.get(answer(200, body))
             expected = Unanswered("the REST API answered something that is no JSON object")
             self.assertEqual(got, expected, body[:20])
+
+
+class ListPageTests(ClientTestCase):
+    """One page of a list: what is asked for, and every kind of answer."""
+
+    def list_page(
+        self, given_answer: Response | NoResponse, web: ScriptedWeb | None = None
+    ) -> Page | Unanswered:
+        """Ask for the second page of the services of a stack."""
+        client = self.client(web or ScriptedWeb(given_answer))
+        filters = {"stack__name": "a&b c", "name": "é"}
+        page = client.list_page("service", filters, 25, 50, 10.0)
+        return self.successResultOf(Deferred.fromCoroutine(page))
+
+    def test_what_is_sent(self) -> None:
+        """To our host alone, with its credentials; nothing in a filter is a parameter of its own."""
+        web = ScriptedWeb(answer(200, page_of()))
+        self.list_page(answer(200), web)
+        (request,) = web.requests
+        self.assertEqual(request.method, "GET")
+        self.assertEqual(
+            request.url.reveal(),
+            f"{BASE}/api/v1/service/?stack__name=a%26b+c&name=%C3%A9&limit=50&offset=25",
+        )
+        self.assertEqual(
+            request.headers, {"Accept": "application/json", "Authorization": "Basic dXNlcjprZXk="}
+        )
+        self.assertEqual(web.deadlines, [10.0])
+
+    def test_a_page(self) -> None:
+        objects = [{"name": "web", "uuid": UUID}, {"name": "db"}]
+        got = self.list_page(answer(200, page_of(*objects)))
+        self.assertEqual(got, Page(objects, 27))
+
+    def test_an_empty_page(self) -> None:
+        self.assertEqual(self.list_page(answer(200, page_of())), Page([], 25))
+
+    def test_the_next_page_that_a_server_names_is_not_followed(self) -> None:
+        """It could name another host, and our credentials would go there."""
+        body = json.loads(page_of({"name": "web"}))
+        for named in ("https://elsewhere.example/api/v1/service/", "//elsewhere.example/", None, 7):
+            body["meta"]["next"] = named
+            web = ScriptedWeb(answer(200, json.dumps(body)))
+            self.assertIsInstance(self.list_page(answer(200), web), Page)
+            self.assertEqual(len(web.requests), 1)
+
+    def test_any_other_status_is_no_answer(self) -> None:
+        """404 too: that there is no list says nothing of what there is."""
+        for status in (201, 204, 301, 302, 400, 401, 403, 404, 410, 429, 500, 503):
+            expected = Unanswered(f"the REST API answered {status} to a list of service")
+            self.assertEqual(self.list_page(answer(status, page_of())), expected)
+
+    def test_no_answer_is_told_in_its_words(self) -> None:
+        got = self.list_page(NoResponse(timed_out=True, sentence="no answer within 10 s"))
+        self.assertEqual(got, Unanswered("no answer within 10 s"))
+
+    def test_what_is_no_list(self) -> None:
+        deep = b'{"meta":{"total_count":1},"objects":[' + b'{"a":' * 100_000 + b"1" + b"}" * 100_000
+        for body in (
+            b"", b"<html>", b"[]", b"null", b"{}", b'{"objects": []}', b'{"meta": {}, "objects": []}',
+            b'{"meta": {"total_count": "1"}, "objects": []}', b'{"meta": {"total_count": 1}}',
+            b'{"meta": {"total_count": 1}, "objects": {}}', b'{"meta": {"total_count": 1}, "objects": [1]}',
+            b'{"meta": {"total_count": null}, "objects": []}', b'{"a":\xff}', b"\xff", deep + b"]}",
+        ):  # fmt: skip
+            expected = Unanswered("the REST API answered something that is no list of service")
+            self.assertEqual(self.list_page(answer(200, body)), expected, body[:60])
+
+    def test_objects_are_in_no_repr(self) -> None:
+        """They hold environment variables, which hold passwords."""
+        self.assertEqual(repr(Page([{"container_envvars": "s3cr3t"}], 1)), "Page(total_count=1)")
+
+
+def page_of(*objects: object) -> str:
+    """Give the body of the second page of a list, of which 25 objects are on the first."""
+    meta = {
+        "limit": 50,
+        "offset": 25,
+        "next": None,
+        "previous": "/api/v1/service/?limit=50&offset=0",
+        "total_count": 25 + len(objects),
+    }
+    return json.dumps({"meta": meta, "objects": objects})

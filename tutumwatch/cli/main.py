@@ -12,6 +12,7 @@ from tutumwatch.config.environment import Environment
 from tutumwatch.config.load import load_configuration
 from tutumwatch.config.mistakes import ConfigurationError
 from tutumwatch.config.plans import Configuration
+from tutumwatch.rules.vocabulary import suggestion
 
 _CONFIG = click.option(
     "-c", "--config", metavar="FILE", help="The configuration; without it the environment's."
@@ -28,9 +29,11 @@ def cli() -> None:
 @_CONFIG
 @click.option("--json", "as_json", is_flag=True, help="Log JSON, an object a line.")
 @click.option("--demo", is_flag=True, help="Watch a simulated cloud, on this machine alone.")
-@click.option("--seed", type=int, default=1, help="Which simulated cloud.", show_default=True)
-@click.option("--rate", type=float, default=1.0, help="Its events a second.", show_default=True)
-def run(config: str | None, *, as_json: bool, demo: bool, seed: int, rate: float) -> None:
+@click.option("--seed", type=int, help="Which simulated cloud.  [default: 1]")
+@click.option("--rate", type=float, help="Its events a second, 0 to 10000.  [default: 1]")
+def run(
+    config: str | None, *, as_json: bool, demo: bool, seed: int | None, rate: float | None
+) -> None:
     """Watch, in the foreground and without a pid file, until stopped by SIGTERM or SIGINT."""
     from twisted.python.usage import UsageError
     from twisted.scripts.twistd import (  # type: ignore[attr-defined]  # it takes them from its platform's module
@@ -41,7 +44,8 @@ def run(config: str | None, *, as_json: bool, demo: bool, seed: int, rate: float
     observer = "json_observer" if as_json else "text_observer"
     arguments = ["-n", "--pidfile=", f"--logger=tutumwatch.logs.{observer}", "tutumwatch"]
     arguments += [] if config is None else ["--config", config]
-    arguments += ["--demo", f"--seed={seed}", f"--rate={rate}"] if demo else []
+    arguments += ["--demo"] if demo else []
+    arguments += [f"--{n}={v}" for n, v in (("seed", seed), ("rate", rate)) if v is not None]
     options = ServerOptions()
     try:
         options.parseOptions(arguments)
@@ -70,8 +74,7 @@ def send_test(config: str | None, name: str | None) -> None:
     configuration = _load(config)
     plans = [plan for plan in configuration.notifiers if name in {None, plan.name}]
     if not plans:
-        on = ", ".join(plan.name for plan in configuration.notifiers) or "none"
-        click.echo(f"no notifier {name or 'at all'} is on; on: {on}", err=True)
+        click.echo(_why_nobody(configuration, name), err=True)
         sys.exit(1)
     observer = text_observer()
 
@@ -83,10 +86,21 @@ def send_test(config: str | None, name: str | None) -> None:
     globalLogBeginner.beginLoggingTo([cast("ILogObserver", only_ours)], redirectStandardIO=False)
 
     async def work(reactor: Any) -> None:  # noqa: ANN401 - a whole reactor
+        """Send, and end with 1 if anything was not delivered."""
         if not await send(plans, reactor, click.echo):
             raise SystemExit(1)
 
     react(lambda reactor: Deferred.fromCoroutine(work(reactor)))
+
+
+def _why_nobody(configuration: Configuration, name: str | None) -> str:
+    """Say what is on and why the others are off, to one who named what is not on."""
+    on = [plan.name for plan in configuration.notifiers]
+    off = "".join(f"; off: {n} ({why})" for n, why in configuration.off.items())
+    if name is None:
+        return f"no notifier is on{off}"
+    hint = "" if name in configuration.off else suggestion(name, [*on, *configuration.off])
+    return f"no notifier {name!r} is on{hint}; on: {', '.join(on) or 'none'}{off}"
 
 
 @cli.command()

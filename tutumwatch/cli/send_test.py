@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from typing import assert_never
 
 import attrs
 from twisted.internet.defer import Deferred
@@ -12,37 +13,33 @@ from twisted.internet.interfaces import IReactorTime
 
 from tutumwatch.config.plans import NotifierPlan
 from tutumwatch.http import HTTPCaller, NoResponse, Request, Response, Web, load_trust_root
-from tutumwatch.notifiers.outcomes import Delivered, Outcome
+from tutumwatch.notifiers.outcomes import Delivered, GiveUp, Outcome, Park, RetryLater, Smaller
 from tutumwatch.notifiers.service import NotifierService
 from tutumwatch.notifiers.statuses import said_by
 from tutumwatch.rules.notice import Form, Notice, Severity
+from tutumwatch.secret import blot_out
 
 TEXT = "This is a test of tutumwatch; nothing happened."
 
 
 @attrs.define
 class _Overheard:
-    """An HTTP caller that keeps what was answered last."""
+    """An HTTP caller that keeps what was said last; ``said`` stays empty where none is needed."""
 
     _web: HTTPCaller
-    answer: Response | NoResponse | None = None
+    said: str = ""
 
     def send(self, request: Request, deadline_seconds: float) -> Deferred[Response | NoResponse]:
-        self.answer = None
-        return self._web.send(request, deadline_seconds).addCallback(self._keep)
+        return self._web.send(request, deadline_seconds).addCallback(self._keep, request)
 
-    def _keep(self, answer: Response | NoResponse) -> Response | NoResponse:
-        self.answer = answer
+    def _keep(self, answer: Response | NoResponse, request: Request) -> Response | NoResponse:
+        if isinstance(answer, NoResponse):
+            self.said = f": {answer.sentence}"
+        else:
+            # Some repeat the request in their answer, and its URL may be a credential.
+            body = blot_out(answer.body, (request.url, *request.secrets))
+            self.said = f": {said_by(attrs.evolve(answer, body=body))}"
         return answer
-
-    def said(self) -> str:
-        match self.answer:
-            case None:
-                return "(no HTTP)"
-            case NoResponse(sentence=sentence):
-                return sentence
-            case response:
-                return said_by(response)
 
 
 async def send_test(
@@ -63,7 +60,7 @@ async def send_test(
             (outcome,) = await service.deliver([notice])
             took_ms = (reactor.seconds() - begin) * 1000
             what = "" if notice.form is Form.MESSAGE else f" ({notice.form.value})"
-            say(f"{plan.name}{what}: {_verdict(outcome)} in {took_ms:.0f} ms: {overheard.said()}")
+            say(f"{plan.name}{what}: {_verdict(outcome)} in {took_ms:.0f} ms{overheard.said}")
             delivered &= isinstance(outcome, Delivered)
         await web.close()
     return delivered
@@ -89,6 +86,16 @@ def _notices(plan: NotifierPlan) -> list[Notice]:
 
 
 def _verdict(outcome: Outcome) -> str:
-    if isinstance(outcome, Delivered):
-        return "delivered"
-    return f"NOT delivered ({outcome.reason.value}; would be: {type(outcome).__name__})"
+    """Say how it went, and what would become of a real notice."""
+    match outcome:
+        case Delivered():
+            return "delivered"
+        case RetryLater():
+            fate = "it would be tried again"
+        case Park():
+            fate = "all would wait until that is put right"
+        case GiveUp() | Smaller():
+            fate = "it would be given up"
+        case _:
+            assert_never(outcome)
+    return f"NOT delivered ({outcome.reason.value}: {fate})"

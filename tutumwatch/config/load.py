@@ -73,7 +73,7 @@ def _read(
     if raw.get("streams", {}) == {}:
         mistakes.add((), "no stream is named; add a [streams.main] table")
     notifier_tables = _tables(raw, "notifiers", mistakes)
-    notifiers, off = read_notifiers(notifier_tables, environment, mistakes)
+    notifiers, off, passed_over = read_notifiers(notifier_tables, environment, mistakes)
     destinations = {
         plan.name: Destination(plan.name, plan.kind.escape, plan.kind.drops_orphans)
         for plan in notifiers
@@ -84,6 +84,7 @@ def _read(
         streams=tuple(streams),
         notifiers=tuple(notifiers),
         off=off,
+        passed_over=tuple(passed_over),
         messages=tuple(rules.read_messages(_array(raw, "messages", mistakes))),
         incidents=tuple(rules.read_incidents(_array(raw, "incidents", mistakes))),
         status=read_status(raw.get("status", {}), environment, mistakes),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tutumwatch.config.environment import Environment, UnsetError
@@ -18,11 +18,11 @@ from tutumwatch.rules.vocabulary import suggestion
 
 def read_notifiers(
     tables: Mapping[str, Any], environment: Environment, mistakes: Mistakes
-) -> tuple[list[NotifierPlan], dict[str, str]]:
+) -> tuple[list[NotifierPlan], dict[str, str], list[str]]:
     """Read all of them; one that holds a mistake is left out.
 
-    :return: those that are on, and why the others are off: an optional one whose variable is not
-        set.
+    :return: those that are on; why the others are off: an optional one whose variable is not
+        set; and which kinds of whose packages are not used, because another has the name.
     """
     makers = find_makers()
     on: list[NotifierPlan] = []
@@ -37,11 +37,22 @@ def read_notifiers(
             off[name] = f"{unset.args[0]} is not set"
         else:
             on += [plan] if plan is not None else []
-    return on, off
+    return on, off, _passed_over(makers)
+
+
+def _passed_over(makers: Mapping[str, Sequence[INotifierMaker]]) -> list[str]:
+    return [
+        f"the kind {name!r} of {other.module} is not used: {first.module} has that name"
+        for name, (first, *others) in sorted(makers.items())
+        for other in others
+    ]
 
 
 def _kind_of(
-    raw: object, makers: Mapping[str, INotifierMaker], place: Place, mistakes: Mistakes
+    raw: object,
+    makers: Mapping[str, Sequence[INotifierMaker]],
+    place: Place,
+    mistakes: Mistakes,
 ) -> NotifierKind | None:
     known = f"known are {', '.join(sorted(makers))}"
     if not isinstance(raw, Mapping):
@@ -55,18 +66,22 @@ def _kind_of(
         what = f"{name!r} is no kind of notifier{suggestion(name, makers)}; {known}"
         mistakes.add((*place, "kind"), what)
     else:
-        return _load(makers[raw["kind"]], place, mistakes)
+        return _load(makers[raw["kind"]][0], place, mistakes)
     return None
 
 
 def _load(maker: INotifierMaker, place: Place, mistakes: Mistakes) -> NotifierKind | None:
     try:
-        kind: NotifierKind = maker.load()
+        kind: object = maker.load()
     except Exception as problem:  # noqa: BLE001 - somebody else's module may raise anything
-        what = f"the kind {maker.name!r} cannot be loaded: {type(problem).__name__}: {problem}"
-        mistakes.add((*place, "kind"), what)
-        return None
-    return kind
+        why = f"{type(problem).__name__}: {problem}"
+    else:
+        if isinstance(kind, NotifierKind):
+            return kind
+        why = f"it is no NotifierKind, but {type(kind).__name__}"
+    what = f"the kind {maker.name!r} of {maker.module} cannot be loaded: {why}"
+    mistakes.add((*place, "kind"), what)
+    return None
 
 
 def _read_notifier(

@@ -41,12 +41,14 @@ class Configuration:
     """A whole configuration without mistakes.
 
     ``off``: the optional notifiers that are off, with the variable that is not set.
+    ``passed_over``: the kinds of installed packages that are not used.
     """
 
     source: str
     streams: tuple[StreamPlan, ...]
     notifiers: tuple[NotifierPlan, ...]
     off: Mapping[str, str]
+    passed_over: tuple[str, ...]
     messages: tuple[MessageRule, ...]
     incidents: tuple[IncidentRule, ...]
     status: StatusSettings
@@ -63,4 +65,4 @@ class Configuration:
         ]
         if not named:
             said.append("nobody will be told anything: no rule names a notifier that is on")
-        return said
+        return [*said, *self.passed_over]

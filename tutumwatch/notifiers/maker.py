@@ -6,7 +6,7 @@ imports nothing; the notifier's own module is imported when a configuration name
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
 import attrs
@@ -17,11 +17,14 @@ from zope.interface import Attribute, Interface, implementer
 if TYPE_CHECKING:
     from tutumwatch.notifiers.contract import NotifierKind
 
+OWN_MODULES = "tutumwatch.notifiers."
+
 
 class INotifierMaker(Interface):
     """Names a kind of notifier, and knows where to find it."""
 
     name = Attribute('What ``kind = "NAME"`` in a configuration calls it.')
+    module = Attribute("The name of the module that it is in.")
 
     def load() -> NotifierKind:
         """Import its module and give its kind."""
@@ -43,7 +46,16 @@ class NotifierMaker:
         return cast("NotifierKind", namedAny(f"{self.module}.KIND"))
 
 
-def find_makers(plugins: Iterable[INotifierMaker] | None = None) -> Mapping[str, INotifierMaker]:
-    """Give the makers of all kinds that are installed, by name."""
+def find_makers(
+    plugins: Iterable[INotifierMaker] | None = None,
+) -> Mapping[str, Sequence[INotifierMaker]]:
+    """Give the makers of all kinds that are installed, by name.
+
+    The first of a name is the one that counts: ours, or else the first by its module's name. What
+    is installed later cannot take over what a configuration meant before.
+    """
     found = getPlugins(INotifierMaker) if plugins is None else plugins
-    return {maker.name: maker for maker in found}
+    makers: dict[str, list[INotifierMaker]] = {}
+    for maker in sorted(found, key=lambda m: (not m.module.startswith(OWN_MODULES), m.module)):
+        makers.setdefault(maker.name, []).append(maker)
+    return makers

@@ -1,0 +1,1 @@
+"""What is deployed: the image, the unit, the stack files."""

@@ -30,6 +30,8 @@ class LinkType(Enum):
     NOTIFIER = "notifier"
 
 
+# How long a look-up may take, and what waits for one waits.
+LOOK_UP_DEADLINE_SECONDS = 10.0
 # The states of a stream.
 CONNECTED = "Connected"
 DISCONNECTED = "Disconnected"

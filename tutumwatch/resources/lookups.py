@@ -13,11 +13,10 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from tutumwatch.events.inputs import Answer, Looked, Unanswered
+from tutumwatch.events.inputs import LOOK_UP_DEADLINE_SECONDS, Answer, Looked, Unanswered
 from tutumwatch.resources.client import ResourceClient
 
 LOOK_UPS_AT_ONCE_COUNT = 8
-LOOK_UP_DEADLINE_SECONDS = 10.0
 RETRY_SECONDS = 1.0
 
 _Name: TypeAlias = tuple[str, str]

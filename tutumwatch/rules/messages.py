@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 import msgspec
 
+from tutumwatch.events.inputs import LOOK_UP_DEADLINE_SECONDS
 from tutumwatch.events.resource_uri import parse_resource_uri
 from tutumwatch.inventory.inventory import Inventory
 from tutumwatch.inventory.resource import Change, Resource
@@ -20,7 +21,6 @@ from tutumwatch.rules.view import Unknown, Value, View
 from tutumwatch.rules.vocabulary import PARENT_TYPES, Path, suggestion
 from tutumwatch.settings import Settings
 
-LOOK_UP_DEADLINE_SECONDS = 10.0
 DETAILS_UNKNOWN = "details unknown"
 LATE = "late"
 

@@ -12,17 +12,13 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from tutumwatch.events.event import Event, decode_event
-from tutumwatch.events.inputs import Link, LinkType
+from tutumwatch.events.inputs import CONNECTED, DISCONNECTED, UNAUTHORIZED, Link, LinkType
 from tutumwatch.http import parse_retry_after
 from tutumwatch.stream.connection import Connection
 from tutumwatch.stream.connector import EndpointConnector
 from tutumwatch.stream.ending import Ending, failed_dial
 from tutumwatch.stream.factory import DialListener, StreamFactory
 from tutumwatch.stream.protocol import StreamProtocol
-
-CONNECTED = "Connected"
-DISCONNECTED = "Disconnected"
-UNAUTHORIZED = "Unauthorized"
 
 OPEN_IS_CONNECTED_SECONDS = 5.0
 OPEN_IS_PROVEN_SECONDS = 10.0

@@ -30,16 +30,17 @@ FLOORS = (
     {"notifiers/"},
     {"outbox/"},
     {"config/"},
-    {"watch.py", "status/", "logs.py"},
+    {"watch.py", "saving.py", "restart.py", "status/", "logs.py"},
     {"root.py"},
-    {"tap.py"},
+    {"assembly.py"},
+    {"tap.py", "embedded.py"},
     {"cli/", "tutorial.py"},
     {"__main__.py"},
 )
 # The server side stands apart: it knows the watcher through the wire only.
 BRIDGE = "bridge/"
 BRIDGE_IMPORTS = {"events/", "http.py", "secret.py"}
-BRIDGE_IMPORTED_BY = {"tap.py"}
+BRIDGE_IMPORTED_BY = {"tap.py", "embedded.py"}
 
 # These run live, in explain and in replay, so they may not know a reactor.
 WITHOUT_TWISTED = {"events/", "inventory/", "rules/"}

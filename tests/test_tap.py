@@ -25,14 +25,16 @@ from zope.interface.verify import verifyObject
 from tests.config.cases import set_environment
 from tests.fakes.tls import make_tls
 from tests.secrets_check import RecordedLog, find_leaks
+from tutumwatch.assembly import make_decider, make_watch
 from tutumwatch.bridge.settings import DemoSettings
 from tutumwatch.config.environment import Environment
 from tutumwatch.config.load import load_configuration
+from tutumwatch.embedded import EmbeddedDemo
 from tutumwatch.notifiers.outcomes import Delivered
 from tutumwatch.notifiers.service import NotifierService
 from tutumwatch.rules.notice import Form, Notice
 from tutumwatch.status.sdnotify import ServiceManager
-from tutumwatch.tap import EmbeddedDemo, Options, make_decider, make_watch, makeService
+from tutumwatch.tap import Options, makeService
 
 ROOT = Path(__file__).resolve().parent.parent
 KEY = "0123456789abcdef0123456789abcdef"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import cast
 
 import attrs
+from tutumwatch.outbox.memory import MemoryStore
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
@@ -23,7 +24,6 @@ from tutumwatch.notifiers.contract import Pace
 from tutumwatch.notifiers.outcomes import Delivered, Outcome
 from tutumwatch.outbox.deliverer import Deliverer
 from tutumwatch.outbox.gate import State
-from tutumwatch.outbox.memory import MemoryStore
 from tutumwatch.outbox.outbox import Outbox
 from tutumwatch.outbox.store import Delivery, Restored, StoreUnwritableError
 from tutumwatch.resources.catchup import CatchUp

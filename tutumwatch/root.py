@@ -10,13 +10,14 @@ from twisted.internet.defer import TimeoutError as DeferredTimeoutError
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from tutumwatch.config.plans import Configuration
 from tutumwatch.outbox.outbox import Outbox
 from tutumwatch.stream.service import StreamService
 from tutumwatch.watch import Pipeline
 
-# Stopping takes one grace and four closes at most: less than 5 s.
+# Stopping takes one grace and five closes at most: less than 5 s.
 GRACE_SECONDS = 3.0
-CLOSE_SECONDS = 0.4
+CLOSE_SECONDS = 0.35
 
 
 class Watch(MultiService):
@@ -33,12 +34,14 @@ class Watch(MultiService):
         clock: IReactorTime,
         say_stopping: Callable[[], None],
         close: Callable[[], Awaitable[None]],
+        use: Callable[[Configuration], None],
     ) -> None:
         """Make the root service.
 
         :param others: further children, which start and stop last.
         :param say_stopping: called before anything stops.
         :param close: closes what the children shared: look-ups and connection pools.
+        :param use: lets the children go on with the credentials of a configuration.
         """
         super().__init__()
         self._pipeline = pipeline
@@ -48,12 +51,20 @@ class Watch(MultiService):
         self._clock = clock
         self._say_stopping = say_stopping
         self._close = close
+        self._use = use
         for child in (outbox, pipeline, *streams, *others):
             child.setServiceParent(self)
 
-    def ask_again(self) -> None:
-        """Do not wait any longer for whoever refused us: a person may have put it right."""
-        self._log.info("asking again whoever refused us; the configuration is as it was")
+    def renew(self, configuration: Configuration) -> None:
+        """Go on with the credentials and addresses of a configuration that was read again.
+
+        Whoever refused us is asked at once. Everything else in it counts from the next start.
+        """
+        self._use(configuration)
+        self._log.info(
+            "credentials and addresses are read again, and whoever refused us is asked again; "
+            "what else has changed counts from the next start"
+        )
         for stream in self._streams:
             stream.redial()
         for deliverer in self._outbox.deliverers.values():
@@ -74,6 +85,8 @@ class Watch(MultiService):
         await self._step("deciding what had arrived", self._pipeline.finish(), self._left(end))
         left = self._left(end)
         await self._step("draining the outbox", self._outbox.drain(left), left + CLOSE_SECONDS)
+        saving = max(self._left(end), CLOSE_SECONDS)
+        await self._step("saving the inventory", self._pipeline.save(), saving)
         self._pipeline.stopService()
         await self._step("closing connections", self._close(), CLOSE_SECONDS)
         await self._step("closing the store", self._outbox.close(), CLOSE_SECONDS)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable, Mapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -21,7 +22,10 @@ from tutumwatch.resources.catchup import CatchUp
 from tutumwatch.resources.lookups import LookUps
 from tutumwatch.rules.decider import Decider
 from tutumwatch.rules.decisions import Decisions
+from tutumwatch.saving import SAVE_CHECK_SECONDS, InventorySaver
 from tutumwatch.stream.service import StreamService
+
+Kept = TypeVar("Kept")
 
 COMMIT_MAX_COUNT = 500
 COMMIT_MAX_BYTES = 4 * 1024 * 1024
@@ -49,10 +53,12 @@ class Pipeline(Service):
         outbox: Outbox,
         clock: IReactorTime,
         now: Callable[[], float],
+        last_number: int = 0,
     ) -> None:
         """Make the pipeline; :meth:`connect` names the rest of the way.
 
         :param now: gives the watch's time.
+        :param last_number: that of the last message that was committed when we last ran.
         """
         self.decider = decider
         self._outbox = outbox
@@ -67,9 +73,13 @@ class Pipeline(Service):
         self._scheduled: IDelayedCall | None = None
         self._timer: IDelayedCall | None = None
         self._carrying: Deferred[None] | None = None
-        self._last_number = 0
-        self._broken_since: float | None = None
+        self._last_number = last_number
         self._streams_suspended = False
+        self._saver = InventorySaver(decider.inventory, outbox.store, clock, now)
+        self._saver_check = LoopingCall(self._save_if_due)
+        self._saver_check.clock = clock
+        self._replaced_count = 0
+        self._awaited: list[tuple[Input, Deferred[None]]] = []
         self._last_rejection = ""
         self.store_problem = ""
 
@@ -103,6 +113,13 @@ class Pipeline(Service):
                 stream.pause()
         self._schedule()
 
+    def carry_out(self, item: Input) -> Deferred[None]:
+        """Take what a person wants; fires when it is committed."""
+        done: Deferred[None] = Deferred()
+        self._awaited.append((item, done))
+        self.submit(item)
+        return done
+
     def report_notifier(self, notifier: str, state: State, reason: str) -> None:
         """Take the new state of a destination as an input."""
         self.submit(Link(LinkType.NOTIFIER, notifier, state.value, reason, self._now()))
@@ -114,13 +131,17 @@ class Pipeline(Service):
     # -- what is done with it
 
     def startService(self) -> None:
-        """Open the store; what comes in meanwhile waits."""
+        """Open the store and go on where we ended; what comes in meanwhile waits."""
         super().startService()
         self._run(self._open(), "opening the store")
+        self._saver_check.start(SAVE_CHECK_SECONDS, now=False)
 
     async def _open(self) -> None:
-        restored = await self._outbox.open()
-        self.decider.knows_the_past = restored.knows_the_past
+        await self._keep(self._outbox.open)
+        decisions = self.decider.resume(self._now())
+        if decisions.owed or decisions.records:
+            await self._commit(decisions)
+        self._ask(decisions)
 
     def _schedule(self) -> None:
         if self._queue and self.running and self._carrying is None and self._scheduled is None:
@@ -141,6 +162,7 @@ class Pipeline(Service):
 
     def _carried(self, _result: object) -> None:
         self._carrying = None
+        self._save_if_due()
         self._set_timer()
         self._resume_if_half()
         self._schedule()
@@ -155,8 +177,9 @@ class Pipeline(Service):
         self._say_rejected()
         await self._commit(decisions)
         self._carried_count = 0
-        for need in decisions.needs:
-            self._look_ups.ask(need.stream, need.resource_uri, fresh=need.fresh)
+        self._saver.count(len(taken))
+        self._ask(decisions)
+        self._tell_carried(taken)
         for item in taken:
             match item:
                 case Link(type=LinkType.STREAM):
@@ -165,6 +188,16 @@ class Pipeline(Service):
                     self._say_what_is_watched(item)
                 case _:
                     pass
+
+    def _tell_carried(self, taken: Sequence[Input]) -> None:
+        carried = [entry for entry in self._awaited if any(entry[0] is item for item in taken)]
+        self._awaited = [entry for entry in self._awaited if entry not in carried]
+        for _, done in carried:
+            done.callback(None)
+
+    def _ask(self, decisions: Decisions) -> None:
+        for need in decisions.needs:
+            self._look_ups.ask(need.stream, need.resource_uri, fresh=need.fresh)
 
     def _say_rejected(self) -> None:
         """Warn of what could not be used; the same reason again is only counted."""
@@ -204,43 +237,63 @@ class Pipeline(Service):
         return taken
 
     async def _commit(self, decisions: Decisions) -> None:
-        while True:
-            try:
-                heads = await self._outbox.commit(decisions)
-            except StoreUnwritableError as problem:
-                self._commit_failed(problem)
-                await self._pause_before_retry()
-                continue
-            self._commit_succeeded()
-            self._outbox.release(heads)
-            return
+        at = self._now()
+        heads = await self._keep(lambda: self._outbox.commit(decisions, at))
+        if self._outbox.store.replaced_count != self._replaced_count:
+            self._replaced_count = self._outbox.store.replaced_count
+            # A new file in place of a damaged one has only what could be saved.
+            self.decider.save_everything()
+            self._saver.hurry()
+            self._tick()
+        self._outbox.release(heads)
 
-    def _pause_before_retry(self) -> Deferred[None]:
-        waited: Deferred[None] = Deferred(lambda _: call.cancel())
-        call = self._clock.callLater(COMMIT_RETRY_SECONDS, waited.callback, None)
-        return waited
+    async def _keep(self, call: Callable[[], Awaitable[Kept]]) -> Kept:
+        """Make a call of the store until it succeeds; after 20 s without that, stop listening."""
+        overdue = self._clock.callLater(COMMIT_FAILED_MAX_SECONDS, self._suspend)
+        try:
+            while True:
+                try:
+                    kept = await call()
+                except StoreUnwritableError as problem:
+                    self._say_broken(str(problem))
+                    await deferLater(self._clock, COMMIT_RETRY_SECONDS)
+                    continue
+                break
+        finally:
+            self._cancel(overdue)
+        self._say_well()
+        return kept
 
-    def _commit_failed(self, problem: StoreUnwritableError) -> None:
-        now = self._clock.seconds()
-        if self._broken_since is None:
-            self._broken_since = now
-            self.store_problem = str(problem)
+    def _say_broken(self, problem: str) -> None:
+        if not self.store_problem:
             self._log.error("{broken}: {problem}", broken=STORE_BROKEN, problem=problem)
-        overdue = now - self._broken_since >= COMMIT_FAILED_MAX_SECONDS
-        if overdue and not self._streams_suspended:
-            self._streams_suspended = True
-            for stream in self._streams:
-                stream.suspend(STORE_BROKEN)
+        self.store_problem = problem
 
-    def _commit_succeeded(self) -> None:
-        if self._broken_since is None:
-            return
-        self._broken_since, self.store_problem = None, ""
-        self._log.info("the store can be written again")
+    def _suspend(self) -> None:
+        if not self.store_problem:
+            self._say_broken(f"nothing was written for {COMMIT_FAILED_MAX_SECONDS:.0f} s")
+        self._streams_suspended = True
+        for stream in self._streams:
+            stream.suspend(STORE_BROKEN)
+
+    def _say_well(self) -> None:
+        if self.store_problem:
+            self.store_problem = ""
+            self._log.info("the store can be written again")
         if self._streams_suspended:
             self._streams_suspended = False
             for stream in self._streams:
                 stream.redial()
+
+    def _save_if_due(self) -> None:
+        # Between two commits: the inventory is as it was after the last one.
+        if self.running and self._carrying is None:
+            self._saver.save_if_due()
+
+    async def save(self) -> None:
+        """Save the inventory, so that the next start has nothing to take in again."""
+        if self._carrying is None:
+            await self._saver.save()
 
     def _set_timer(self) -> None:
         if self._timer is not None and self._timer.active():
@@ -277,6 +330,8 @@ class Pipeline(Service):
         super().stopService()
         self._cancel(self._timer)
         self._cancel(self._scheduled)
+        if self._saver_check.running:
+            self._saver_check.stop()
         lost = self._carried_count + len(self._queue)
         if lost:
             self._log.warn("stopped with {count} inputs uncommitted", count=lost)

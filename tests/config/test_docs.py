@@ -14,7 +14,7 @@ from tutumwatch.config.load import TABLES
 from tutumwatch.config.status import StatusSettings
 from tutumwatch.notifiers.contract import NotifierSettings
 from tutumwatch.notifiers.maker import find_makers
-from tutumwatch.rules.incidents import IncidentSettings
+from tutumwatch.rules.incident_rules import IncidentSettings
 from tutumwatch.rules.messages import MessageSettings
 from tutumwatch.rules.vocabulary import OWN_FIELDS, PARENT_TYPES
 from tutumwatch.settings import Duration, Settings

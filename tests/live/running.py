@@ -24,12 +24,13 @@ from tests.fakes.scripted import ScriptedServer
 from tests.fakes.slack import FakeSlack
 from tests.fakes.tutum import FakeTutum
 from tests.secrets_check import SecretsCheckedTestCase, parts_of
+from tutumwatch.assembly import make_watch
 from tutumwatch.config.environment import Environment
 from tutumwatch.config.load import load_configuration
 from tutumwatch.root import Watch
 from tutumwatch.status.sdnotify import ServiceManager
 from tutumwatch.status.service import StatusService
-from tutumwatch.tap import make_watch
+from tutumwatch.tap import make_store
 from tutumwatch.watch import Pipeline
 
 USER, TOKEN = "ops", "t0k+en/with?all&kinds=of%marks"
@@ -123,7 +124,10 @@ class LiveTestCase(SecretsCheckedTestCase, TestCase):
             Environment({**self.variables(), **variables}, folder),
         )
         manager = ServiceManager.from_environment({})
-        self.watch = make_watch(loaded, reactor, time.time, dice or random.Random(1), manager)
+        store = make_store(loaded.store_path, reactor, time.time)
+        self.watch = make_watch(
+            loaded, store, reactor, time.time, dice or random.Random(1), manager
+        )
         self.watch.startService()
         self.addCleanup(self.watch.stopService)
         return self.watch

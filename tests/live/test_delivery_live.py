@@ -6,6 +6,7 @@ import time
 from typing import cast
 
 import attrs
+from tutumwatch.outbox.memory import MemoryStore
 from twisted.internet import reactor as real_reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -26,7 +27,6 @@ from tutumwatch.notifiers.service import NotifierService
 from tutumwatch.notifiers.slack import Slack
 from tutumwatch.outbox.deliverer import Deliverer
 from tutumwatch.outbox.gate import State
-from tutumwatch.outbox.memory import MemoryStore
 from tutumwatch.outbox.outbox import Outbox
 from tutumwatch.rules.decisions import Decisions
 from tutumwatch.rules.notice import Form, Notice

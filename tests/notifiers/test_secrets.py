@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import quote, urlsplit
 
 import attrs
+from tutumwatch.outbox.memory import MemoryStore
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
@@ -21,7 +22,6 @@ from tutumwatch.notifiers.pagerduty import PagerDuty
 from tutumwatch.notifiers.service import NotifierService
 from tutumwatch.notifiers.slack import Slack
 from tutumwatch.outbox.deliverer import Deliverer
-from tutumwatch.outbox.memory import MemoryStore
 from tutumwatch.rules.decisions import Decisions
 from tutumwatch.rules.notice import Form, Notice
 from tutumwatch.secret import Secret

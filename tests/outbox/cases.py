@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
 import attrs
+from tutumwatch.outbox.memory import MemoryStore
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.logger import formatEvent
@@ -16,7 +17,6 @@ from tutumwatch.notifiers.contract import Pace
 from tutumwatch.notifiers.outcomes import Delivered, GiveUp, Outcome, Park, Reason, RetryLater
 from tutumwatch.outbox.deliverer import Deliverer
 from tutumwatch.outbox.gate import State
-from tutumwatch.outbox.memory import MemoryStore
 from tutumwatch.outbox.store import Delivery, Restored, Store, StoreUnwritableError
 from tutumwatch.rules.decisions import Decisions, Owed
 from tutumwatch.rules.notice import Form, Notice

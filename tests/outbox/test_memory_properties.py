@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tutumwatch.outbox.memory import MemoryStore
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -21,7 +22,6 @@ from tests.outbox.cases import (
 )
 from tests.outbox.test_memory import TOO_BIG, waiting
 from tutumwatch.notifiers.outcomes import Delivered, GiveUp, Outcome, RetryLater
-from tutumwatch.outbox.memory import MemoryStore
 from tutumwatch.outbox.store import Delivery
 from tutumwatch.rules.decisions import Decisions, Owed, Settled
 from tutumwatch.rules.notice import Form, Notice

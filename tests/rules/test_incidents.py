@@ -22,7 +22,8 @@ from tests.rules.world import (
 )
 from tutumwatch.inventory.inventory import Inventory
 from tutumwatch.inventory.resource import Change, ChangeKind, Resource
-from tutumwatch.rules.incidents import IncidentRule, Incidents, compile_incident
+from tutumwatch.rules.incident_rules import IncidentRule, compile_incident
+from tutumwatch.rules.incidents import Incidents
 from tutumwatch.rules.matchers import compile_matcher
 from tutumwatch.rules.notice import Form, Notice, Severity
 from tutumwatch.rules.texts import compile_text
@@ -39,7 +40,7 @@ class StreamDownTests(SynchronousTestCase):
     def world(self, **more: Any) -> World:  # noqa: ANN401 - what incident_settings takes
         """Make a world whose stream was connected before."""
         world = World.of(stream_rule(**more))
-        world.decider.knows_the_past = True
+        world.remember("main", "a", "b")
         world.stream("Connected")
         return world
 
@@ -245,7 +246,7 @@ class KeyTests(SynchronousTestCase):
     def world(self, *rules: IncidentRule) -> World:
         """Make a world that knows the past."""
         world = World.of(*rules)
-        world.decider.knows_the_past = True
+        world.remember("main", "a", "b")
         return world
 
     def test_by_default_each_resource_has_its_own(self) -> None:
@@ -355,7 +356,7 @@ class OrphanTests(SynchronousTestCase):
 
     def test_a_store_that_knows_the_past_resolves_nothing(self) -> None:
         world = World.of(stream_rule(notify=["pd"]))
-        world.decider.knows_the_past = True
+        world.remember("main", "a", "b")
         self.assertEqual(world.stream("Connected").owed, [])
 
     def test_each_stream_is_greeted(self) -> None:
@@ -407,7 +408,7 @@ class ConditionTests(SynchronousTestCase):
             texts=texts,
             resolve_texts=texts,
         )
-        self.incidents = Incidents({"box": rule}, Inventory(), frozenset())
+        self.incidents = Incidents({"box": rule}, Inventory(), {})
         self.count = itertools.count()
 
     def judge(self, state: str, *, known: bool = True, gone: bool = False) -> list[str]:

@@ -48,7 +48,7 @@ class ListedTests(SynchronousTestCase):
         self.assertEqual(known and known.state, "Running")
 
     def test_a_process_that_knows_its_past_speaks_at_the_first_listing(self) -> None:
-        self.world.decider.knows_the_past = True
+        self.world.remember("main", "a", "b")
         decisions = self.listed({SERVICE: found(name="web", state="Stopped")})
         self.assertEqual(self.texts(decisions), ["web is stopped (late)"])
 

@@ -22,7 +22,8 @@ from tutumwatch.events.inputs import (
 from tutumwatch.inventory.inventory import Inventory
 from tutumwatch.rules.decider import Decider
 from tutumwatch.rules.decisions import Decisions, Settled
-from tutumwatch.rules.incidents import IncidentRule, Incidents, IncidentSettings, compile_incident
+from tutumwatch.rules.incident_rules import IncidentRule, IncidentSettings, compile_incident
+from tutumwatch.rules.incidents import Incidents
 from tutumwatch.rules.messages import MessageRule, MessageSettings, compile_message
 from tutumwatch.rules.notice import Destination, Form, Notice
 from tutumwatch.settings import Duration
@@ -122,9 +123,14 @@ class World:
         known = inventory or Inventory()
         messages = [rule for rule in rules if isinstance(rule, MessageRule)]
         incidents = {rule.name: rule for rule in rules if isinstance(rule, IncidentRule)}
-        kept = Incidents(incidents, known, frozenset({"pd"}))
+        kept = Incidents(incidents, known, DESTINATIONS)
         known.is_needed = kept.is_needed
         return cls(Decider(known, kept, messages, "run"))
+
+    def remember(self, *streams: str) -> None:
+        """Know these streams, and all that their platforms have, from a run before."""
+        records = {(kind, name): b"" for kind in ("greeted", "caught up") for name in streams}
+        self.decider.restore(records, (), 0, self.now)
 
     def bytes(self, payload: bytes, stream: str = "main") -> Decisions:
         """Receive a message."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tutumwatch.outbox.memory import MemoryStore
 from twisted.internet.defer import Deferred
 
 from tests.outbox.cases import KEY_REFUSED, SERVER_DOWN, ScriptedDestination, notice
@@ -12,7 +13,6 @@ from tutumwatch.inventory.inventory import Inventory
 from tutumwatch.notifiers.contract import Pace
 from tutumwatch.outbox.deliverer import Deliverer
 from tutumwatch.outbox.gate import State
-from tutumwatch.outbox.memory import MemoryStore
 from tutumwatch.outbox.outbox import Outbox
 from tutumwatch.rules.decider import Decider
 from tutumwatch.rules.decisions import Decisions
@@ -85,7 +85,7 @@ class HealthCheckTests(ServiceTestCase):
         self.addCleanup(self.deliverer.cancel)
         self.addCleanup(self.deliverer.stop)
         inventory = Inventory()
-        self.decider = Decider(inventory, Incidents({}, inventory, frozenset()), [], "run")
+        self.decider = Decider(inventory, Incidents({}, inventory, {}), [], "run")
         self.store_problem = ""
         outbox = Outbox(self.store, {"ops": self.deliverer}, self.clock)
         self.check = HealthCheck(

@@ -16,12 +16,13 @@ from tutumwatch.config.notifiers import read_notifiers
 from tutumwatch.config.plans import Configuration
 from tutumwatch.config.rules import RulesReader
 from tutumwatch.config.status import read_status
+from tutumwatch.config.store import read_store
 from tutumwatch.config.streams import read_streams
 from tutumwatch.config.values import describe
 from tutumwatch.rules.notice import Destination
 from tutumwatch.rules.vocabulary import suggestion
 
-TABLES = ("streams", "status", "notifiers", "messages", "incidents")
+TABLES = ("streams", "store", "status", "notifiers", "messages", "incidents")
 TUTORIAL, DOCKER = "tutorial.toml", "docker.toml"
 ENVIRONMENT = "the environment"
 
@@ -87,6 +88,13 @@ def _read(
         passed_over=tuple(passed_over),
         messages=tuple(rules.read_messages(_array(raw, "messages", mistakes))),
         incidents=tuple(rules.read_incidents(_array(raw, "incidents", mistakes))),
+        store_path=read_store(
+            raw.get("store", {}),
+            streams,
+            environment,
+            mistakes,
+            by_environment=source == ENVIRONMENT,
+        ),
         status=read_status(raw.get("status", {}), environment, mistakes),
     )
     if mistakes.found:

@@ -8,8 +8,9 @@ import attrs
 
 from tutumwatch.config.status import StatusSettings
 from tutumwatch.notifiers.contract import Notifier, NotifierKind, Pace, Sender
-from tutumwatch.rules.incidents import IncidentRule
+from tutumwatch.rules.incident_rules import IncidentRule
 from tutumwatch.rules.messages import MessageRule
+from tutumwatch.rules.notice import Destination
 from tutumwatch.stream.credentials import Credentials
 from tutumwatch.stream.settings import StreamSettings
 
@@ -41,7 +42,8 @@ class Configuration:
     """A whole configuration without mistakes.
 
     ``off``: the optional notifiers that are off, with the variable that is not set.
-    ``passed_over``: the kinds of installed packages that are not used.
+    ``passed_over``: the kinds of installed packages that are not used. ``store_path``: the file
+    of the store, or ":memory:".
     """
 
     source: str
@@ -51,7 +53,16 @@ class Configuration:
     passed_over: tuple[str, ...]
     messages: tuple[MessageRule, ...]
     incidents: tuple[IncidentRule, ...]
+    store_path: str
     status: StatusSettings
+
+    @property
+    def destinations(self) -> Mapping[str, Destination]:
+        """What rules know of the notifiers that are on, by name."""
+        return {
+            plan.name: Destination(plan.name, plan.kind.escape, plan.kind.drops_orphans)
+            for plan in self.notifiers
+        }
 
     def remarks(self) -> list[str]:
         """Say what is no mistake and yet may not be meant: what is off, and what has no effect."""

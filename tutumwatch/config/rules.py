@@ -10,7 +10,7 @@ import attrs
 from tutumwatch.config.lines import Place
 from tutumwatch.config.mistakes import Mistakes
 from tutumwatch.config.tables import read_table
-from tutumwatch.rules.incidents import (
+from tutumwatch.rules.incident_rules import (
     IncidentRule,
     IncidentSettings,
     compile_incident,

@@ -2,6 +2,9 @@
 
 Every input carries ``at``: seconds since 1970 on the watch's own time, which runs on the monotonic
 clock and was set by the wall clock once, at start. A clock that jumps moves no timer.
+
+Inputs are kept in the journal as they are here: a field may be added at the end, with a default,
+and none may be taken away, renamed or moved.
 """
 
 from __future__ import annotations
@@ -10,17 +13,24 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any, TypeAlias
 
-import attrs
+import msgspec
 
 
-@attrs.frozen
-class Message:
+class Kept(msgspec.Struct, frozen=True, array_like=True, tag=True, tag_field="input"):
+    """What is kept in the journal: an array that begins with the name of its class."""
+
+
+class Message(Kept, frozen=True):
     """Bytes from a stream, in order of arrival; ``number`` counts all messages of this process."""
 
     stream: str
     number: int
-    payload: bytes = attrs.field(repr=False)
+    payload: bytes
     at: float
+
+    def __repr__(self) -> str:
+        """Say which it is; what is in it may be long."""
+        return f"Message({self.stream!r}, {self.number})"
 
 
 class LinkType(Enum):
@@ -39,8 +49,7 @@ UNAUTHORIZED = "Unauthorized"
 LINK_TYPES = frozenset(type_.value for type_ in LinkType)
 
 
-@attrs.frozen
-class Link:
+class Link(Kept, frozen=True):
     """A connection of ours changed its state: a stream's, or a destination's.
 
     ``state`` of a stream: Connected, Disconnected, Unauthorized. Of a notifier: Delivering,
@@ -54,20 +63,17 @@ class Link:
     at: float
 
 
-@attrs.frozen
-class Found:
+class Found(Kept, frozen=True):
     """The platform gave the object: its JSON fields."""
 
-    object: Mapping[str, Any] = attrs.field(repr=False)
+    object: Mapping[str, Any]
 
 
-@attrs.frozen
-class Missing:
+class Missing(Kept, frozen=True):
     """The platform says that there is no such object (404)."""
 
 
-@attrs.frozen
-class Unanswered:
+class Unanswered(Kept, frozen=True):
     """The platform gave no usable answer, and why."""
 
     reason: str
@@ -76,8 +82,7 @@ class Unanswered:
 Answer: TypeAlias = Found | Missing | Unanswered
 
 
-@attrs.frozen
-class Looked:
+class Looked(Kept, frozen=True):
     """A look-up ended. ``asked`` is the number of the last message that had arrived when it began.
 
     What arrived later than ``asked`` knows better than this answer.
@@ -90,8 +95,7 @@ class Looked:
     at: float
 
 
-@attrs.frozen
-class Listed:
+class Listed(Kept, frozen=True):
     """A stream's platform told everything that it has, after a connect.
 
     ``rows`` are as if each had been looked up; what is known and is not in any list was asked for
@@ -99,15 +103,40 @@ class Listed:
     """
 
     stream: str
-    rows: tuple[Looked, ...] = attrs.field(repr=False)
+    rows: tuple[Looked, ...]
     at: float
 
 
-@attrs.frozen
-class Tick:
+class Tick(Kept, frozen=True):
     """A time came that somebody waited for."""
 
     at: float
 
 
-Input: TypeAlias = Message | Link | Looked | Listed | Tick
+class OwedRow(msgspec.Struct, frozen=True, array_like=True):
+    """A notice in the outbox that a person names: its row, and what it says of which incident.
+
+    ``form``: "message", "trigger" or "resolve".
+    """
+
+    row_id: int
+    form: str
+    rule: str
+    key: str
+
+
+class Retry(Kept, frozen=True):
+    """A person wants dead letters to be sent again."""
+
+    rows: tuple[OwedRow, ...]
+    at: float
+
+
+class Drop(Kept, frozen=True):
+    """A person wants notices not to be sent any more, dead ones and such as are owed."""
+
+    row_ids: tuple[int, ...]
+    at: float
+
+
+Input: TypeAlias = Message | Link | Looked | Listed | Tick | Retry | Drop

@@ -8,7 +8,8 @@ wanted again.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from functools import lru_cache
 from typing import Any
 
@@ -50,6 +51,7 @@ class Inventory:
     _resources: OrderedDict[Key, Resource] = attrs.field(factory=OrderedDict)
     _gone: OrderedDict[Key, float] = attrs.field(factory=OrderedDict)
     _children: dict[Key, set[Key]] = attrs.field(factory=dict)
+    _unsaved: set[Key] = attrs.field(factory=set)
 
     def __len__(self) -> int:
         """Count the resources that are known."""
@@ -70,6 +72,46 @@ class Inventory:
     def children_of(self, key: Key) -> Iterator[Resource]:
         """Give the known resources that name this one as a parent."""
         return (self._resources[child] for child in self._children.get(key, ()))
+
+    def take_unsaved(self) -> dict[Key, Resource | None]:
+        """Give what changed since this was asked last; None is known no more."""
+        unsaved = {key: self._resources.get(key) for key in self._unsaved}
+        self._unsaved.clear()
+        return unsaved
+
+    def save_again(self, keys: Iterable[Key]) -> None:
+        """Count resources as changed: what was taken could not be saved."""
+        self._unsaved.update(keys)
+
+    def save_everything(self) -> None:
+        """Count every resource as changed: what was saved is lost."""
+        self._unsaved.update(self._resources)
+
+    def restore(self, resources: Iterable[Resource]) -> None:
+        """Begin with what was known when we last ran."""
+        for resource in sorted(resources, key=lambda r: r.seen):
+            self._resources[resource.key] = resource
+            self._index(None, resource)
+        gone = [r for r in self._resources.values() if r.gone_at is not None]
+        for resource in sorted(gone, key=lambda r: r.gone_at or 0.0):
+            self._gone[resource.key] = resource.gone_at or 0.0
+
+    def forget_others(self, streams: AbstractSet[str], notifiers: AbstractSet[str]) -> None:
+        """Forget what no stream that is watched, and no notifier that is on, can tell of."""
+        for key in list(self._resources):
+            is_known = (
+                key[2] in notifiers if key[1] == LinkType.NOTIFIER.value else key[0] in streams
+            )
+            if not is_known:
+                self._remove(key)
+
+    def begin_blind(self, since: float) -> None:
+        """Know of no stream how it is: we did not run, and have seen nothing since then."""
+        for key, known in self._resources.items():
+            if key[1] == LinkType.STREAM.value:
+                was_blind_since = (known.fields or {}).get("blind_since")
+                fields = {"blind_since": was_blind_since or since}
+                self._resources[key] = replace(known, state=None, fields=fields)
 
     def apply_event(
         self, event: Event, change_id: str, stream: str, number: int, at: float
@@ -157,6 +199,7 @@ class Inventory:
 
     def _keep(self, before: Resource | None, after: Resource) -> None:
         key = after.key
+        self._unsaved.add(key)
         if after.is_finished:
             if before is not None:
                 self._remove(key)
@@ -187,6 +230,7 @@ class Inventory:
     def _remove(self, key: Key) -> None:
         self._index(self._resources.pop(key), None)
         self._gone.pop(key, None)
+        self._unsaved.add(key)
 
     def _forget_gone(self, now: float) -> None:
         while self._gone:
@@ -241,7 +285,7 @@ def _with_object(known: Resource, fields: Mapping[str, Any]) -> Resource:
 
 def _blindness(known: Resource, link: Link) -> dict[str, Any]:
     """Give since when a stream is blind; once it is back, for how long it was."""
-    if link.type is not LinkType.STREAM or known.state is None:
+    if link.type is not LinkType.STREAM:
         return {}
     fields = known.fields or {}
     if link.state != CONNECTED:

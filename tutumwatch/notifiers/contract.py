@@ -56,6 +56,7 @@ class NotifierSettings(Settings, frozen=True, kw_only=True):
     concurrency: int | None = None
     retry_after: RetryAfterScope | None = None
     give_up_after: Duration | None = None
+    stale_after: Duration | None = None
 
 
 @attrs.frozen
@@ -64,7 +65,7 @@ class Pace:
 
     ``batch_above_count``: notices share a request only while more than this many wait.
     ``rate_per_second`` 0 is without limit. ``give_up_after_seconds`` counts only time in which
-    the destination is up.
+    the destination is up. Messages that are older than ``stale_after_seconds`` are told in one.
     """
 
     batch_count: int = 1
@@ -74,6 +75,7 @@ class Pace:
     concurrency_count: int = 1
     retry_after: RetryAfterScope = "destination"
     give_up_after_seconds: float = 24 * 3600.0
+    stale_after_seconds: float = 3600.0
 
     def with_settings(self, settings: NotifierSettings) -> Pace:
         """Give the pace with what the configuration sets otherwise.
@@ -95,8 +97,10 @@ class Pace:
             "concurrency_count": settings.concurrency,
             "retry_after": settings.retry_after,
         }
-        if settings.give_up_after is not None:
-            given["give_up_after_seconds"] = settings.give_up_after.seconds
+        for key in ("give_up_after", "stale_after"):
+            duration = getattr(settings, key)
+            if duration is not None:
+                given[f"{key}_seconds"] = duration.seconds
         return attrs.evolve(self, **{k: v for k, v in given.items() if v is not None})
 
 

@@ -37,6 +37,11 @@ class NotifierService(Service):
         self._notifier = notifier
         self._web = web
 
+    def use(self, notifier: Notifier | Sender, web: HTTPCaller) -> None:
+        """Go on with other settings: a key that was changed, say."""
+        self._notifier = notifier
+        self._web = web
+
     def deliver(
         self, batch: Sequence[Notice], memory: Mapping[str, str] | None = None
     ) -> Deferred[Sequence[Outcome]]:

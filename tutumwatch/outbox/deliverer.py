@@ -13,9 +13,10 @@ from twisted.logger import Logger
 
 from tutumwatch.notifiers.contract import Pace
 from tutumwatch.notifiers.outcomes import GiveUp, Outcome, RetryLater, Smaller
+from tutumwatch.outbox.backlog import Backlog
 from tutumwatch.outbox.gate import BACKOFF_FIRST_SECONDS, Gate, State, retry_seconds
 from tutumwatch.outbox.heads import Heads
-from tutumwatch.outbox.store import Delivery, Store, StoreUnwritableError
+from tutumwatch.outbox.store import Delivery, Head, HeldUp, Store, StoreUnwritableError
 from tutumwatch.outbox.tally import Tally
 from tutumwatch.rules.notice import Notice
 
@@ -43,7 +44,9 @@ class _Request:
 class Deliverer:
     """Sends the heads of one notifier's lanes. Nothing here waits: it is woken.
 
+    :param now: gives the watch's time, in which notices have their age; ``clock`` measures delays.
     :param report: told of each change of the destination's state, with the reason.
+    :param write_digest: tells in one what has become too old to be told singly.
     """
 
     notifier: str
@@ -51,11 +54,14 @@ class Deliverer:
     _store: Store
     _pace: Pace
     _clock: IReactorTime
+    _now: Callable[[], float]
     _jitter: Callable[[], float]
     _report: Callable[[str, State, str], None]
+    _write_digest: Callable[[HeldUp], Notice]
     _tally: Tally = attrs.field(init=False)
     _gate: Gate = attrs.field(init=False)
-    _heads: Heads = attrs.field(factory=Heads)
+    _backlog: Backlog = attrs.field(init=False)
+    _heads: Heads = attrs.field(init=False)
     _singly: set[int] = attrs.field(factory=set)
     _first_up: dict[int, float] = attrs.field(factory=dict)
     _under_way: dict[_Request, Deferred[None]] = attrs.field(factory=dict)
@@ -69,6 +75,8 @@ class Deliverer:
     def __attrs_post_init__(self) -> None:
         self._gate = Gate(self._pace, self._jitter)
         self._tally = Tally(self.notifier)
+        self._backlog = Backlog(self.notifier, self._store, self._clock, self.wake)
+        self._heads = self._backlog.heads
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -85,9 +93,13 @@ class Deliverer:
         """Why it is not Delivering; empty if it is."""
         return self._gate.reason
 
-    def offer(self, head: Delivery) -> None:
+    def restore(self, state: State, reason: str) -> None:
+        """Begin with the state that the destination had when we last ran."""
+        self._gate.restore(state, reason)
+
+    def offer(self, head: Head) -> None:
         """Take on the head of a lane; :meth:`wake` sends it."""
-        self._heads.add(head, self._clock.seconds())
+        self._backlog.offer(head)
 
     def probe_now(self) -> None:
         """Ask a destination that refused us again: its credential may have been put right."""
@@ -112,6 +124,8 @@ class Deliverer:
             self._under_way[request] = task
             task.addBoth(self._ended, request)
         self._waking = False
+        if not self._stopped:
+            self._backlog.read_on()
         due = self._next_wake(now)
         if due is not None and not self._stopped:
             self._timer = self._clock.callLater(max(0.0, due - now), self.wake)
@@ -149,8 +163,9 @@ class Deliverer:
         self.wake()
         return result
 
-    async def _send(self, batch: Sequence[Delivery], request: _Request) -> None:
+    async def _send(self, batch: Sequence[Head], request: _Request) -> None:
         try:
+            await self._digest_if_stale(batch)
             begun = await self._store.begin([head.row_id for head in batch])
             self._forget_withdrawn(batch, begun)
             if not begun:
@@ -165,28 +180,52 @@ class Deliverer:
             for head in begun:
                 self._tally.count(head.notice, settled[head.row_id])
             self._learn(outcomes)
-            heads = await self._finish(settled, request)
+            heads = await self._finish(settled, self._up_seconds(begun), request)
         except (CancelledError, StoreUnwritableError):  # we are stopping, or nothing can be kept
-            self._again(batch, {})
+            self._not_sent(batch)
             return
         except Exception:  # noqa: BLE001 - the loop must go on: these heads are sent again later
             self._log.failure("{notifier}: delivering failed", notifier=self.notifier)
-            self._again(batch, {})
+            self._not_sent(batch)
             return
         self._again(heads, settled)
 
-    def _forget_withdrawn(self, batch: Sequence[Delivery], begun: Sequence[Delivery]) -> None:
+    async def _digest_if_stale(self, batch: Sequence[Head]) -> None:
+        """Tell old messages in one, unless the destination is down and would not hear it."""
+        before = self._now() - self._pace.stale_after_seconds
+        is_stale = any(head.is_message and head.at < before for head in batch)
+        if is_stale and not self._gate.is_probing:
+            for head in await self._store.digest(self.notifier, before, self._write_digest):
+                self.offer(head)
+
+    def _forget_withdrawn(self, batch: Sequence[Head], begun: Sequence[Delivery]) -> None:
         for row_id in {head.row_id for head in batch} - {head.row_id for head in begun}:
-            self._singly.discard(row_id)
-            self._first_up.pop(row_id, None)
+            self._forget(row_id)
+
+    def _forget(self, row_id: int) -> None:
+        self._heads.remove(row_id)
+        self._singly.discard(row_id)
+        self._first_up.pop(row_id, None)
+
+    def _up_seconds(self, begun: Sequence[Delivery]) -> dict[int, float]:
+        """Give for how long each has failed while the destination was up."""
+        up = self._gate.up_seconds(self._clock.seconds())
+        return {
+            head.row_id: up - self._first_up[head.row_id]
+            for head in begun
+            if head.row_id in self._first_up
+        }
 
     async def _finish(
-        self, settled: Mapping[int, Outcome], request: _Request
-    ) -> Sequence[Delivery]:
+        self,
+        settled: Mapping[int, Outcome],
+        up_seconds: Mapping[int, float],
+        request: _Request,
+    ) -> Sequence[Head]:
         """Note how it ended, for as often as it takes: to send again would say it twice."""
         while True:
             try:
-                return await self._store.finish(settled)
+                return await self._store.finish(settled, up_seconds)
             except StoreUnwritableError:
                 await deferLater(self._clock, BACKOFF_FIRST_SECONDS)
                 request.since = self._clock.seconds()
@@ -197,7 +236,7 @@ class Deliverer:
         match outcome:
             case RetryLater():
                 up = self._gate.up_seconds(now)
-                up_since = up - self._first_up.setdefault(head.row_id, up)
+                up_since = up - self._first_up.setdefault(head.row_id, up - head.up_seconds)
                 if up_since > self._pace.give_up_after_seconds:
                     said = f"tried {head.attempts + 1} times: {outcome.said}"
                     return GiveUp(outcome.reason, said)
@@ -217,22 +256,33 @@ class Deliverer:
             self._heads.hurry(now)
         self._report(self.notifier, self._gate.state, self._gate.reason)
 
-    def _again(self, heads: Sequence[Delivery], settled: Mapping[int, Outcome]) -> None:
+    def _again(self, heads: Sequence[Head], settled: Mapping[int, Outcome]) -> None:
         """Take on the heads that are next, those of failed attempts when their time comes."""
         now = self._clock.seconds()
-        self._singly -= settled.keys()
-        for row_id in settled.keys() - {head.row_id for head in heads}:
-            self._first_up.pop(row_id, None)
+        kept = {head.row_id for head in heads}
+        for row_id in settled:
+            self._heads.remove(row_id)
+            self._singly.discard(row_id)
+            if row_id not in kept:
+                self._first_up.pop(row_id, None)
         for head in heads:
-            ended = settled.get(head.row_id)
-            wait = 0.0
-            if isinstance(ended, RetryLater):
-                wait = retry_seconds(ended.after_seconds, head.attempts, self._jitter)
-            elif isinstance(ended, Smaller):
-                self._singly.add(head.row_id)
-            elif not settled:  # the store or the notifier's service failed: a bug, so no haste
-                wait = BACKOFF_FIRST_SECONDS
-            self._heads.add(head, now, now + wait)
+            match settled.get(head.row_id):
+                case RetryLater(after_seconds=after):
+                    wait = retry_seconds(after, head.attempts, self._jitter)
+                    self._heads.put_back(head, now, now + wait)
+                case Smaller():
+                    self._singly.add(head.row_id)
+                    self._heads.put_back(head, now, now)
+                case None:
+                    self.offer(head)
+                case _:
+                    self._heads.put_back(head, now, now)
+
+    def _not_sent(self, batch: Sequence[Head]) -> None:
+        """Take heads back that were not sent after all, and be in no haste with them."""
+        now = self._clock.seconds()
+        for head in batch:
+            self._heads.put_back(head, now, now + BACKOFF_FIRST_SECONDS)
 
     def stuck_seconds(self) -> float:
         """Give for how long something that could be sent has not been taken, or ended.
@@ -257,7 +307,7 @@ class Deliverer:
         return quiet
 
     def _tell_quiet(self) -> None:
-        if self._under_way:
+        if self._under_way or self._backlog.is_reading:
             return
         due = self._next_wake(self._clock.seconds())
         fired = [q for deadline, q in self._quiet if due is None or due > deadline or self._stopped]
@@ -275,3 +325,4 @@ class Deliverer:
         """End what is under way."""
         for task in list(self._under_way.values()):
             task.cancel()
+        self._backlog.stop()

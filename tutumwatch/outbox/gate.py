@@ -83,6 +83,10 @@ class Gate:
     def __attrs_post_init__(self) -> None:
         self._tokens = float(self._pace.burst_count)
 
+    def restore(self, state: State, reason: str) -> None:
+        """Begin as we ended: a destination that was down is probed at once."""
+        self.state, self.reason = state, reason
+
     @property
     def opens_at(self) -> float:
         """Since when a request may go, or from when on one will."""

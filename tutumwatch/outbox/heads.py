@@ -3,47 +3,72 @@
 from __future__ import annotations
 
 import heapq
+from typing import TypeAlias
 
 import attrs
 
-from tutumwatch.outbox.store import Delivery
+from tutumwatch.outbox.store import Head
+
+_Order: TypeAlias = tuple[bool, int]
+"""What was interrupted goes first; then in the order of commit."""
 
 
 @attrs.define
 class Heads:
-    """Heads that may go, and heads whose time has not come."""
+    """Heads that may go, heads whose time has not come, and those that are out."""
 
-    _ready: list[tuple[int, Delivery]] = attrs.field(factory=list)
-    _later: list[tuple[float, int, Delivery]] = attrs.field(factory=list)
+    _ready: list[tuple[_Order, Head]] = attrs.field(factory=list)
+    _later: list[tuple[float, _Order, Head]] = attrs.field(factory=list)
+    # All that were added and not removed, so that none is taken on twice.
+    _row_ids: set[int] = attrs.field(factory=set)
     # Since when the first of the ready ones could have gone.
     ready_since: float | None = None
 
     def __len__(self) -> int:
-        """Count them all."""
+        """Count those that are to go, now or later."""
         return len(self._ready) + len(self._later)
 
-    def add(self, delivery: Delivery, now: float, due: float = 0.0) -> None:
-        """Add a head, to go at ``due`` or from now on."""
+    @property
+    def known_count(self) -> int:
+        """Count those that are to go and those that are out."""
+        return len(self._row_ids)
+
+    def add(self, head: Head, now: float) -> None:
+        """Add a head, to go from now on; one that is known is left as it is."""
+        if head.row_id not in self._row_ids:
+            self._row_ids.add(head.row_id)
+            self._make_ready(head, now)
+
+    def put_back(self, head: Head, now: float, due: float) -> None:
+        """Take back a head that was out, to go again when its time comes."""
+        self._row_ids.add(head.row_id)
         if due > now:
-            heapq.heappush(self._later, (due, delivery.row_id, delivery))
-            return
-        heapq.heappush(self._ready, (delivery.row_id, delivery))
+            heapq.heappush(self._later, (due, _order(head), head))
+        else:
+            self._make_ready(head, now)
+
+    def remove(self, row_id: int) -> None:
+        """Forget a head that was out: it has ended."""
+        self._row_ids.discard(row_id)
+
+    def _make_ready(self, head: Head, since: float) -> None:
+        heapq.heappush(self._ready, (_order(head), head))
         if self.ready_since is None:
-            self.ready_since = now
+            self.ready_since = since
 
     def ready_count(self, now: float) -> int:
         """Count those that may go now."""
         while self._later and self._later[0][0] <= now:
-            due, _, delivery = heapq.heappop(self._later)
-            self.add(delivery, max(due, 0.0))
+            due, _, head = heapq.heappop(self._later)
+            self._make_ready(head, due)
         return len(self._ready)
 
     def next_due(self) -> float | None:
         """Give when the first of those that wait may go."""
         return self._later[0][0] if self._later else None
 
-    def take(self, count: int, now: float) -> list[Delivery]:
-        """Take the first ones that may go, in the order of their commit."""
+    def take(self, count: int, now: float) -> list[Head]:
+        """Let the first ones out that may go."""
         ready = min(count, self.ready_count(now))
         taken = [heapq.heappop(self._ready)[1] for _ in range(ready)]
         self.ready_since = now if self._ready else None
@@ -52,11 +77,15 @@ class Heads:
     def hurry(self, now: float) -> None:
         """Let all go now: the destination is back."""
         later, self._later = self._later, []
-        for _, _, delivery in later:
-            self.add(delivery, now)
+        for _, _, head in later:
+            self._make_ready(head, now)
 
     def hurry_first(self, now: float) -> None:
         """Let at least one go now: a probe needs something to send."""
         if not self.ready_count(now) and self._later:
-            _, _, delivery = heapq.heappop(self._later)
-            self.add(delivery, now)
+            _, _, head = heapq.heappop(self._later)
+            self._make_ready(head, now)
+
+
+def _order(head: Head) -> _Order:
+    return (not head.interrupted, head.row_id)

@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from tutumwatch.outbox.deliverer import Deliverer
-from tutumwatch.outbox.store import Delivery, Restored, Store
+from tutumwatch.outbox.store import Head, Store
 from tutumwatch.rules.decisions import Decisions
 
 
@@ -27,30 +27,38 @@ class Outbox(Service):
 
         :param deliverers: by the notifier's name.
         """
-        self._store = store
+        self.store = store
         self.deliverers = deliverers
         self._clock = clock
 
-    async def open(self) -> Restored:
+    async def open(self) -> None:
         """Open the store and send on what it still holds."""
-        restored = await self._store.open()
-        self.release(restored.heads)
-        return restored
+        self.release(await self.store.open())
+        for deliverer in self.deliverers.values():
+            deliverer.wake()
+        elsewhere = {n: c for n, c in self.owed_counts().items() if n not in self.deliverers}
+        if elsewhere:
+            self._log.warn(
+                "notices wait for notifiers that are not on: {elsewhere}; they are kept, until "
+                "`tutumwatch outbox drop`",
+                elsewhere=", ".join(f"{name} {count}" for name, count in sorted(elsewhere.items())),
+            )
 
-    async def commit(self, decisions: Decisions) -> Sequence[Delivery]:
+    async def commit(self, decisions: Decisions, at: float) -> Sequence[Head]:
         """Keep what was decided; nothing of it may have an effect before this is done."""
-        return await self._store.commit(decisions)
+        return await self.store.commit(decisions, at)
 
-    def release(self, heads: Sequence[Delivery]) -> None:
-        """Let what was committed be sent."""
-        for head in heads:
+    def release(self, heads: Sequence[Head]) -> None:
+        """Let what was committed be sent; what is for a notifier that is not on stays."""
+        ours = [head for head in heads if head.notifier in self.deliverers]
+        for head in ours:
             self.deliverers[head.notifier].offer(head)
-        for notifier in {head.notifier for head in heads}:
+        for notifier in {head.notifier for head in ours}:
             self.deliverers[notifier].wake()
 
     def owed_counts(self) -> Mapping[str, int]:
         """Count what is owed, by notifier."""
-        return self._store.owed_counts()
+        return self.store.owed_counts()
 
     async def drain(self, grace_seconds: float) -> None:
         """Go on sending for as long as there is something to send, but not longer than this."""
@@ -73,4 +81,4 @@ class Outbox(Service):
                 count=sum(left.values()),
                 left=", ".join(f"{name} {count}" for name, count in sorted(left.items())),
             )
-        await self._store.close()
+        await self.store.close()

@@ -45,6 +45,7 @@ class CatchUp:
     :param inventory: what is known, only read.
     :param last_number: gives the number of the last message that arrived.
     :param now: gives the watch's time.
+    :param blind_since: since when nothing was seen of it, if it was seen before we ran.
     """
 
     stream: str
@@ -54,10 +55,10 @@ class CatchUp:
     _last_number: Callable[[], int]
     _now: Callable[[], float]
     _clock: IReactorTime
+    _blind_since: float | None = None
     _task: Deferred[None] | None = None
     _run: int = 0
     _was_connected: bool = False
-    _blind_since: float | None = None
 
     _log = Logger()
 

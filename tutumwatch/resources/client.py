@@ -39,7 +39,7 @@ class _WireList(msgspec.Struct):
     objects: list[dict[str, Any]]
 
 
-@attrs.frozen
+@attrs.define
 class ResourceClient:
     """One REST host.
 
@@ -50,6 +50,10 @@ class ResourceClient:
     _web: HTTPCaller
     _base: str
     _headers: Mapping[str, Secret]
+
+    def use(self, base: str, headers: Mapping[str, Secret]) -> None:
+        """Ask with other credentials from now on."""
+        self._base, self._headers = base, headers
 
     async def fetch(self, resource_uri: str, deadline_seconds: float) -> Response | NoResponse:
         """GET a resource and give the answer as it is.

@@ -6,7 +6,7 @@ Pure: no clock, no I/O. The same code runs live and over inputs that were kept.
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import assert_never
 
 import attrs
@@ -16,21 +16,31 @@ from tutumwatch.events.event import Rejected, decode_event, sample_of
 from tutumwatch.events.inputs import (
     CONNECTED,
     LINK_TYPES,
+    LOOK_UP_DEADLINE_SECONDS,
+    Drop,
     Input,
     Link,
     LinkType,
     Listed,
     Looked,
     Message,
+    Retry,
     Tick,
 )
 from tutumwatch.inventory.inventory import Inventory
 from tutumwatch.inventory.resource import Change, ChangeKind
-from tutumwatch.rules.decisions import Decisions, Settled, WaitingRow
+from tutumwatch.rules.decisions import (
+    Decisions,
+    Dropped,
+    RecordName,
+    Revived,
+    Settled,
+    WaitingRow,
+)
 from tutumwatch.rules.incidents import Incidents
 from tutumwatch.rules.matchers import Answer
 from tutumwatch.rules.messages import MessageRule
-from tutumwatch.rules.notice import Notice
+from tutumwatch.rules.notice import Form, Notice
 from tutumwatch.rules.waiting import Waiting
 
 UUIDS_REMEMBERED_COUNT = 10_000
@@ -39,6 +49,8 @@ TYPES_MAX_COUNT = 100
 REASON_MAX_CHARS = 200
 # More late changes than this of one rule, found by one listing, become one summary.
 LATE_SINGLY_COUNT = 3
+# What is kept of a stream: that it was connected to once, and that it was caught up with once.
+_GREETED, _CAUGHT_UP = "greeted", "caught up"
 
 
 @attrs.define
@@ -46,15 +58,12 @@ class Decider:
     """Decides one input after the other against the inventory as it is after that input.
 
     :param run_id: makes the ids of events without a uuid unique across restarts.
-    :param knows_the_past: whether the store told what was open when we last ended. If not, the
-        first connect resolves what a process before us may have left open.
     """
 
     inventory: Inventory
     incidents: Incidents
     _messages: Sequence[MessageRule]
     _run_id: str
-    knows_the_past: bool = False
     waiting: Waiting = attrs.field(factory=Waiting)
     counts: Counter[str] = attrs.field(factory=Counter)
     last_rejected: Rejected | None = None
@@ -78,7 +87,70 @@ class Decider:
         except Exception as problem:  # noqa: BLE001 - one bad input must not stop the others
             sample = item.payload if isinstance(item, Message) else repr(item).encode()
             self._reject(_what(problem), sample)
+        decisions.records |= self.incidents.take_unsaved()
         return decisions
+
+    def restore(
+        self,
+        records: Mapping[RecordName, bytes],
+        waiting: Iterable[WaitingRow],
+        last_number: int,
+        now: float,
+    ) -> None:
+        """Begin with what was kept when we last ran; what waited, waits anew.
+
+        :param last_number: that of the last message that we have seen.
+        """
+        self.incidents.restore(records, now)
+        self._greeted = {name for kind, name in records if kind == _GREETED}
+        self._caught_up = {name for kind, name in records if kind == _CAUGHT_UP}
+        self._last_number = last_number
+        for row in waiting:
+            self.waiting.add(attrs.evolve(row, due=now + LOOK_UP_DEADLINE_SECONDS))
+
+    def replay(self, item: Input) -> None:
+        """Know again what an input told: all that came of it was kept when it was decided."""
+        try:
+            match item:
+                case Message():
+                    self._take_in(item)
+                case Link():
+                    self.inventory.apply_link(item, self._own_id())
+                case Looked():
+                    self.inventory.apply_looked(item, self._own_id())
+                case Listed():
+                    for row in item.rows:
+                        self.inventory.apply_looked(row, self._own_id())
+                case Tick() | Retry() | Drop():
+                    pass
+                case _:
+                    assert_never(item)
+        except Exception as problem:  # noqa: BLE001 - it was rejected when it was decided, too
+            self._reject(_what(problem), repr(item).encode())
+
+    def remember_uuids(self, item: Input) -> None:
+        """Know a message again if the server repeats it; what it tells is known already."""
+        if isinstance(item, Message):
+            event = decode_event(item.payload)
+            if not isinstance(event, Rejected) and event.uuid:
+                self._is_repeat(f"{item.stream}/{event.uuid}")
+
+    def resume(self, now: float) -> Decisions:
+        """Say what a restart comes to: what nothing else would end, and what is still needed."""
+        decisions = Decisions(owed=[*self.incidents.close_abandoned(now)])
+        for row in self.waiting:
+            if row.rule in self._by_name:
+                decisions.needs |= row.needs
+            else:
+                self.waiting.remove(row)
+                decisions.owed.append(Settled(row.id, ()))
+        decisions.records |= self.incidents.take_unsaved()
+        return decisions
+
+    def save_everything(self) -> None:
+        """Count all that is kept over a restart as changed: what was kept is lost."""
+        self.inventory.save_everything()
+        self.incidents.save_everything()
 
     def next_due(self) -> float | None:
         """Give the earliest time at which a Tick would change something."""
@@ -97,28 +169,37 @@ class Decider:
                 self._decide_listed(item, decisions)
             case Tick():
                 self._decide_tick(item, decisions)
+            case Retry():
+                self._decide_retry(item, decisions)
+            case Drop():
+                decisions.owed += [Dropped(row_id, "dropped by hand") for row_id in item.row_ids]
             case _:
                 assert_never(item)
 
     def _decide_message(self, message: Message, decisions: Decisions) -> None:
+        change = self._take_in(message)
+        if change is not None:
+            self._speak(change, decisions)
+
+    def _take_in(self, message: Message) -> Change | None:
+        """Decode and apply a message; None if it is no event, or one that was seen before."""
         self._last_number = message.number
         event = decode_event(message.payload)
         if isinstance(event, Rejected):
             self._reject(event.reason, message.payload)
-            return
+            return None
         if event.type in LINK_TYPES:
             # Else a message could say that our own stream is down.
             self._reject(f"the type {event.type!r} is not the platform's to tell", message.payload)
-            return
+            return None
         if event.uuid and self._is_repeat(f"{message.stream}/{event.uuid}"):
             self.counts["repeated"] += 1
-            return
+            return None
         self.counts["events"] += 1
         change_id = f"{message.stream}/{event.uuid or f'{self._run_id}-{message.number}'}"
-        change = self.inventory.apply_event(
+        return self.inventory.apply_event(
             event, change_id, message.stream, message.number, message.at
         )
-        self._speak(change, decisions)
 
     def _is_repeat(self, uuid: str) -> bool:
         if uuid in self._uuids:
@@ -137,9 +218,9 @@ class Decider:
         connected = link.type is LinkType.STREAM and link.state == CONNECTED
         if connected and link.name not in self._greeted:
             self._greeted.add(link.name)
-            if not self.knows_the_past:
-                # Before the change is judged: what it closes is resolved once, not twice.
-                decisions.owed += self.incidents.resolve_orphans(change)
+            decisions.records[_GREETED, link.name] = b""
+            # Before the change is judged: what it closes is resolved once, not twice.
+            decisions.owed += self.incidents.resolve_orphans(change)
         self._speak(change, decisions)
 
     def _own_id(self) -> str:
@@ -185,11 +266,13 @@ class Decider:
     def _decide_listed(self, listed: Listed, decisions: Decisions) -> None:
         """Take in what a listing found.
 
-        It speaks where a state differs from what we knew, late. The first listing of a process
-        that knows no past speaks of nothing: everything is new to it.
+        It speaks where a state differs from what we knew, late. The first listing of a stream
+        speaks of nothing: everything is new to us.
         """
-        is_first = listed.stream not in self._caught_up and not self.knows_the_past
-        self._caught_up.add(listed.stream)
+        is_first = listed.stream not in self._caught_up
+        if is_first:
+            self._caught_up.add(listed.stream)
+            decisions.records[_CAUGHT_UP, listed.stream] = b""
         late: dict[str, list[Change]] = {}
         for number, row in enumerate(listed.rows):
             change = self.inventory.apply_looked(row, f"{self._own_id()}-{number}")
@@ -238,6 +321,17 @@ class Decider:
         for row in self.waiting.due(tick.at):
             self._go_on(row, decisions)
         decisions.owed += self.incidents.tick(tick.at)
+
+    def _decide_retry(self, retry: Retry, decisions: Decisions) -> None:
+        """Send dead letters again, but none that would tell of an incident what is not so."""
+        for row in retry.rows:
+            is_open = self.incidents.is_open((row.rule, row.key))
+            if row.form == Form.TRIGGER.value and not is_open:
+                decisions.owed.append(Dropped(row.row_id, "its incident is closed"))
+            elif row.form == Form.RESOLVE.value and is_open:
+                decisions.owed.append(Dropped(row.row_id, "its incident is open again"))
+            else:
+                decisions.owed.append(Revived(row.row_id))
 
 
 def _speaks_late(change: Change) -> bool:

@@ -65,19 +65,43 @@ class Settled:
     notices: tuple[Notice, ...]
 
 
-Owed: TypeAlias = Notice | WaitingRow | Settled
+@attrs.frozen
+class Revived:
+    """A dead letter that is to be sent again; it takes its place at the end of its lane."""
+
+    row_id: int
+
+
+@attrs.frozen
+class Dropped:
+    """A notice that is not to be sent: a person said so, or it is no longer true; says why."""
+
+    row_id: int
+    reason: str
+
+
+Owed: TypeAlias = Notice | WaitingRow | Settled | Revived | Dropped
+
+RecordName: TypeAlias = tuple[str, str]
+"""(kind, name) of something that rules remember over a restart."""
 
 
 @attrs.define
 class Decisions:
-    """What some inputs, decided in order, came to; ``owed`` is in the order of decision."""
+    """What some inputs, decided in order, came to; ``owed`` is in the order of decision.
+
+    ``records``: what rules must know after a restart and did not before, encoded by whoever will
+    read it; None is forgotten. A store keeps them and does not look into them.
+    """
 
     inputs: list[Input] = attrs.field(factory=list)
     owed: list[Owed] = attrs.field(factory=list)
     needs: set[Need] = attrs.field(factory=set)
+    records: dict[RecordName, bytes | None] = attrs.field(factory=dict)
 
     def add(self, other: Decisions) -> None:
         """Append what one more input came to."""
         self.inputs += other.inputs
         self.owed += other.owed
         self.needs |= other.needs
+        self.records |= other.records

@@ -7,54 +7,22 @@ a key are one incident, open while any of them is in it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import attrs
 import msgspec
 
-from tutumwatch.events.inputs import LINK_TYPES
 from tutumwatch.inventory.inventory import Inventory
 from tutumwatch.inventory.resource import Change, Key
-from tutumwatch.rules.matchers import Answer, Matcher, compile_matcher
-from tutumwatch.rules.messages import compile_texts, facts_of, render_or_say
-from tutumwatch.rules.notice import Destination, Form, Notice, Severity
-from tutumwatch.rules.texts import Text, TextError, compile_text
+from tutumwatch.rules.decisions import RecordName
+from tutumwatch.rules.incident_rules import IncidentRule
+from tutumwatch.rules.matchers import Answer
+from tutumwatch.rules.messages import facts_of, render_or_say
+from tutumwatch.rules.notice import Destination, Form, Notice
 from tutumwatch.rules.timers import Timers
 from tutumwatch.rules.view import View
-from tutumwatch.settings import Duration, Settings
-
-DEFAULT_TEXT = "{{ type }} {{ name }} is {{ state | lower }}: {{ reason }}"
-DEFAULT_RESOLVE_TEXT = "{{ type }} {{ name }} is {{ state | lower }}"
-
-
-class IncidentSettings(Settings, frozen=True, kw_only=True):
-    """One ``[[incidents]]`` table: something open while something is true."""
-
-    name: str
-    while_: Any = msgspec.field(name="while")
-    notify: list[str]
-    for_: Duration = msgspec.field(name="for", default=Duration(15.0))
-    clear_for: Duration = Duration(5.0)
-    key: str | None = None
-    severity: Severity = Severity.CRITICAL
-    text: str = DEFAULT_TEXT
-    resolve_text: str = DEFAULT_RESOLVE_TEXT
-
-
-@attrs.frozen
-class IncidentRule:
-    """A compiled ``[[incidents]]`` table; texts by notifier, those that are on."""
-
-    name: str
-    matcher: Matcher
-    for_seconds: float
-    clear_for_seconds: float
-    key: Text | None
-    severity: Severity
-    texts: Mapping[str, Text]
-    resolve_texts: Mapping[str, Text]
 
 
 class Phase(Enum):
@@ -75,7 +43,8 @@ IncidentName: TypeAlias = tuple[str, str]
 class Member:
     """A resource for which a rule's condition is true, or was until a moment ago.
 
-    ``since``: when it became true; ``gap_since``: when a pending one became false again.
+    ``since``: when it became true; ``gap_since``: when a pending one became false again; ``due``:
+    when it goes on if nothing happens. It is kept over restarts as it is here.
     """
 
     name: MemberName
@@ -84,20 +53,34 @@ class Member:
     since: float
     change: Change
     gap_since: float | None = None
+    due: float | None = None
+
+
+@attrs.frozen
+class OpenIncident:
+    """An incident that is open: since when, and the notifiers that were told."""
+
+    name: IncidentName
+    since: float
+    told: tuple[str, ...]
+
+
+_MEMBER, _OPEN = "member", "incident"
 
 
 @attrs.define
 class Incidents:
     """Every member of every incident rule, and the incidents that are open.
 
-    :param drops_orphans: the notifiers that ignore a resolve of what is not open.
+    :param destinations: the notifiers that are on.
     """
 
     _rules: Mapping[str, IncidentRule]
     _inventory: Inventory
-    _drops_orphans: frozenset[str]
+    _destinations: Mapping[str, Destination]
     _members: dict[MemberName, Member] = attrs.field(factory=dict)
-    _open: dict[IncidentName, tuple[str, ...]] = attrs.field(factory=dict)
+    _open: dict[IncidentName, OpenIncident] = attrs.field(factory=dict)
+    _unsaved: dict[RecordName, bytes | None] = attrs.field(factory=dict)
     _timers: Timers[MemberName] = attrs.field(factory=Timers)
 
     def is_needed(self, key: Key) -> bool:
@@ -107,6 +90,69 @@ class Incidents:
     def open_incidents(self) -> list[IncidentName]:
         """Give the incidents that are open, oldest first."""
         return list(self._open)
+
+    def is_open(self, name: IncidentName) -> bool:
+        """Say whether an incident is open."""
+        return name in self._open
+
+    def take_unsaved(self) -> dict[RecordName, bytes | None]:
+        """Give what has to be kept over a restart and changed since this was asked last."""
+        unsaved, self._unsaved = self._unsaved, {}
+        return unsaved
+
+    def restore(self, records: Mapping[RecordName, bytes], now: float) -> None:
+        """Begin with what was open, and on its way to be, when we last ran.
+
+        What is dated later than now comes from a clock that was wrong: it counts from now.
+        """
+        decoder = msgspec.msgpack.Decoder(Member)
+        for (kind, _), record in records.items():
+            if kind == _MEMBER:
+                member = decoder.decode(record)
+                ahead = max(0.0, member.since - now)
+                due = None if member.due is None else member.due - ahead
+                self._keep(attrs.evolve(member, since=member.since - ahead, due=due))
+        opened = msgspec.msgpack.Decoder(OpenIncident)
+        known = [opened.decode(value) for (kind, _), value in records.items() if kind == _OPEN]
+        self._open = {one.name: one for one in sorted(known, key=lambda one: one.since)}
+
+    def save_everything(self) -> None:
+        """Count all that is kept over a restart as changed: what was kept is lost."""
+        for member in self._members.values():
+            self._unsaved[_record(_MEMBER, *member.name)] = msgspec.msgpack.encode(member)
+        for one in self._open.values():
+            self._unsaved[_record(_OPEN, *one.name)] = msgspec.msgpack.encode(one)
+
+    def close_abandoned(self, now: float) -> list[Notice]:
+        """Resolve what was open when we last ran and nothing can close any more.
+
+        Its rule is gone from the configuration, or there is no resource in it of which anything
+        could be heard.
+        """
+        for member in list(self._members):
+            if member[0] not in self._rules or self._inventory.get(member[1]) is None:
+                self._forget(member)
+        inhabited = {member.incident for member in self._members.values()}
+        notices: list[Notice] = []
+        for name in [name for name in self._open if name not in inhabited]:
+            why = "nothing is in it" if name[0] in self._rules else "its rule was removed"
+            notices += self._close_abandoned(name, why, now)
+        return notices
+
+    def _close_abandoned(self, name: IncidentName, why: str, now: float) -> list[Notice]:
+        told = [self._destinations[n] for n in self._pop_open(name) if n in self._destinations]
+        return [
+            Notice(
+                id=f"{name[0]}/{name[1]}/{Form.RESOLVE.value}/{destination.name}/{now}",
+                form=Form.RESOLVE,
+                rule=name[0],
+                notifier=destination.name,
+                key=name[1],
+                text=destination.escape(f"{name[0]}: {name[1]} is closed: {why}"),
+                at=now,
+            )
+            for destination in told
+        ]
 
     def next_due(self) -> float | None:
         """Give the earliest time at which a member goes on."""
@@ -145,7 +191,7 @@ class Incidents:
             view = View(self._inventory, change)
             if rule.matcher.judge(view).answer is Answer.NO:
                 name = self._incident_name(rule, change)
-                told = tuple(n for n in rule.resolve_texts if n in self._drops_orphans)
+                told = tuple(n for n in rule.resolve_texts if self._destinations[n].drops_orphans)
                 if name not in self._open:
                     notices += self._write(rule, name, Form.RESOLVE, change, told, change.at)
         return notices
@@ -172,15 +218,13 @@ class Incidents:
             incident = self._incident_name(rule, change)
             member = Member(name, incident, Phase.PENDING, change.at, change)
         if member.phase is not Phase.PENDING:
-            self._timers.cancel(name)
-            self._members[name] = attrs.evolve(member, phase=Phase.OPEN, change=change)
+            self._keep(attrs.evolve(member, phase=Phase.OPEN, change=change, due=None))
             return []
         member = attrs.evolve(member, change=change, gap_since=None)
         due = member.since + rule.for_seconds
         if due <= change.at:
             return self._open_for(rule, member, change.at)
-        self._members[name] = member
-        self._timers.set(name, due)
+        self._keep(attrs.evolve(member, due=due))
         return []
 
     def _becomes_false(
@@ -194,28 +238,44 @@ class Incidents:
             member = attrs.evolve(member, phase=Phase.CLEARING, change=change)
         if rule.clear_for_seconds <= 0:
             return self._leave(rule, member, change.at)
-        self._members[member.name] = member
-        self._timers.set(member.name, change.at + rule.clear_for_seconds)
+        self._keep(attrs.evolve(member, due=change.at + rule.clear_for_seconds))
         return []
 
     def _open_for(self, rule: IncidentRule, member: Member, now: float) -> list[Notice]:
-        self._timers.cancel(member.name)
-        self._members[member.name] = attrs.evolve(member, phase=Phase.OPEN)
+        self._keep(attrs.evolve(member, phase=Phase.OPEN, due=None))
         if member.incident in self._open:
             return []
         told = tuple(rule.texts)
-        self._open[member.incident] = told
+        opened = OpenIncident(member.incident, now, told)
+        self._open[member.incident] = opened
+        self._unsaved[_record(_OPEN, *member.incident)] = msgspec.msgpack.encode(opened)
         return self._write(rule, member.incident, Form.TRIGGER, member.change, told, now)
 
     def _leave(self, rule: IncidentRule, member: Member, now: float) -> list[Notice]:
-        self._timers.cancel(member.name)
-        self._members.pop(member.name, None)
+        self._forget(member.name)
         incident = member.incident
         counted = (m for m in self._members.values() if m.incident == incident)
         if incident not in self._open or any(m.phase is not Phase.PENDING for m in counted):
             return []
-        told = self._open.pop(incident)
+        told = self._pop_open(incident)
         return self._write(rule, incident, Form.RESOLVE, member.change, told, now)
+
+    def _keep(self, member: Member) -> None:
+        self._members[member.name] = member
+        self._unsaved[_record(_MEMBER, *member.name)] = msgspec.msgpack.encode(member)
+        if member.due is None:
+            self._timers.cancel(member.name)
+        else:
+            self._timers.set(member.name, member.due)
+
+    def _forget(self, name: MemberName) -> None:
+        self._timers.cancel(name)
+        if self._members.pop(name, None) is not None:
+            self._unsaved[_record(_MEMBER, *name)] = None
+
+    def _pop_open(self, name: IncidentName) -> tuple[str, ...]:
+        self._unsaved[_record(_OPEN, *name)] = None
+        return self._open.pop(name).told
 
     def _incident_name(self, rule: IncidentRule, change: Change) -> IncidentName:
         default = "/".join((rule.name, *(part for part in change.after.key if part)))
@@ -255,44 +315,9 @@ class Incidents:
         ]
 
 
+def _record(kind: str, *name: object) -> RecordName:
+    return (kind, msgspec.json.encode(name).decode())
+
+
 def _gap_seconds(member: Member, now: float) -> float:
     return -1.0 if member.gap_since is None else now - member.gap_since
-
-
-def compile_incident(
-    settings: IncidentSettings,
-    destinations: Mapping[str, Destination],
-    known: Sequence[str],
-    mistake: Callable[[str, str], None],
-) -> IncidentRule:
-    """Compile an ``[[incidents]]`` table; the parameters are those of ``compile_message``."""
-    matcher = compile_matcher(
-        settings.while_, lambda where, what: mistake(f"while.{where}".rstrip("."), what)
-    )
-    if matcher.types is None or not matcher.types <= LINK_TYPES:
-        mistake("while.type", 'an incident is about the type "stream" or "notifier"')
-    key = None
-    if settings.key is not None:
-        try:
-            key = compile_text(settings.key, str)
-        except TextError as problem:
-            mistake("key", str(problem))
-    args = (settings.notify, destinations, known)
-    texts = compile_texts("text", settings.text, *args, mistake)
-    # A notifier that does not exist was told with the first text.
-    resolve_texts = compile_texts(
-        "resolve_text",
-        settings.resolve_text,
-        *args,
-        lambda where, what: None if where == "notify" else mistake(where, what),
-    )
-    return IncidentRule(
-        name=settings.name,
-        matcher=matcher,
-        for_seconds=settings.for_.seconds,
-        clear_for_seconds=settings.clear_for.seconds,
-        key=key,
-        severity=settings.severity,
-        texts=texts,
-        resolve_texts=resolve_texts,
-    )

@@ -38,6 +38,10 @@ class Waiting:
         for need in row.needs:
             self._by_need.setdefault((need.stream, need.resource_uri), {})[row.id] = None
 
+    def __iter__(self) -> Iterator[WaitingRow]:
+        """Give the rows that wait, oldest first."""
+        return iter(list(self._rows.values()))
+
     def remove(self, row: WaitingRow) -> None:
         """Forget a row: it is settled."""
         self._timers.cancel(row.id)

@@ -98,6 +98,11 @@ class StreamFactory(WebSocketClientFactory, ReconnectingClientFactory):
             tcpNoDelay=True,
         )
 
+    def use(self, url: str, headers: Mapping[str, str], secrets: Sequence[Secret]) -> None:
+        """Dial with other credentials from now on."""
+        self.setSessionParameters(url, headers=dict(headers), useragent="tutumwatch")
+        self._secrets = secrets
+
     def startedConnecting(self, connector: IConnector) -> None:
         """Record the connector, or stopTrying could not end the first attempt."""
         self.connector = connector

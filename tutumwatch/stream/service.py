@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
 from twisted.application.service import Service
@@ -14,6 +14,7 @@ from twisted.python.failure import Failure
 from tutumwatch.events.event import Event, decode_event
 from tutumwatch.events.inputs import CONNECTED, DISCONNECTED, UNAUTHORIZED, Link, LinkType
 from tutumwatch.http import parse_retry_after
+from tutumwatch.secret import Secret
 from tutumwatch.stream.connection import Connection
 from tutumwatch.stream.connector import EndpointConnector
 from tutumwatch.stream.ending import Ending, failed_dial
@@ -131,6 +132,10 @@ class StreamService(Service):
         self._factory.continueTrying = 1
         if self._connection is None:  # else it is closing, and its end has us dial again
             self._connector.connect()
+
+    def use(self, url: str, headers: Mapping[str, str], secrets: Sequence[Secret]) -> None:
+        """Dial with other credentials from now on; a connection that is open stays."""
+        self._factory.use(url, headers, secrets)
 
     def silent_seconds(self) -> float:
         """Give for how long an open stream has been silent beyond all pings."""

@@ -123,7 +123,7 @@ def make_store(path: str, reactor: Any, utc_now: Callable[[], float]) -> SQLiteS
     """
     pool = ThreadPool(1, 1, "store")
     # A disk that does not answer must not keep the process from ending.
-    pool.threadFactory = partial(Thread, daemon=True)
+    cast("Any", pool).threadFactory = partial(Thread, daemon=True)
 
     def in_thread(work: Callable[[], Any]) -> Deferred[Any]:
         """Run something in the store's thread, which begins with the first."""

@@ -20,7 +20,7 @@ from twisted.logger import Logger
 
 from tutumwatch.config.plans import Configuration, NotifierPlan, StreamPlan
 from tutumwatch.config.status import DEFAULT_LISTEN, OFF
-from tutumwatch.events.inputs import LinkType
+from tutumwatch.events.inputs import LinkType, Started
 from tutumwatch.http import Web, load_trust_root
 from tutumwatch.inventory.inventory import Inventory
 from tutumwatch.notifiers.service import NotifierService
@@ -68,18 +68,19 @@ def make_watch(
     """
     restored = store.restore()
     now = WatchTime.begin(reactor, utc_now, restored.alive_at).now
-    decider = make_decider(configuration, f"{dice.getrandbits(48):012x}")
+    decider = make_decider(configuration)
     streams = {plan.name for plan in configuration.streams}
     restore(decider, restored, streams, set(configuration.destinations), now())
     deliverers: dict[str, Deliverer] = {}
     outbox = Outbox(store, deliverers, reactor)
-    pipeline = Pipeline(decider, outbox, reactor, now, restored.last_number)
+    started = Started(f"{dice.getrandbits(48):012x}", restored.alive_at, now())
+    pipeline = Pipeline(decider, outbox, reactor, now, started, restored.last_number)
     parts = _Parts(reactor, now, lambda: dice.uniform(0.8, 1.2), _Webs(reactor, utc_now), pipeline)
     for plan in configuration.notifiers:
         deliverers[plan.name] = parts.make_deliverer(plan, store)
     for stream in configuration.streams:
         parts.make_stream(stream)
-    parts.connect()
+    parts.connect(restored.alive_at)
     health = HealthCheck(
         decider, outbox, list(parts.streams.values()), lambda: pipeline.store_problem
     )
@@ -156,13 +157,13 @@ class _Parts:
         web = self._webs.get(settings.ca_file)
         self._clients[plan.name] = ResourceClient(web, plan.rest, plan.credentials.headers())
 
-    def connect(self) -> None:
+    def connect(self, alive_at: float | None) -> None:
         """Make what asks the platforms, and tell the pipeline of it all."""
         pipeline, clock = self._pipeline, self._reactor
         submit, last_number = pipeline.submit, pipeline.last_number
         self._look_ups = LookUps(self._clients, submit, last_number, self._now, clock)
         for name, client in self._clients.items():
-            known, blind = pipeline.decider.inventory, blind_since(pipeline.decider, name)
+            known, blind = pipeline.decider.inventory, blind_since(pipeline.decider, name, alive_at)
             self._catch_ups[name] = CatchUp(
                 name, client, known, submit, last_number, self._now, clock, blind
             )
@@ -187,14 +188,14 @@ class _Parts:
         await self._webs.close()
 
 
-def make_decider(configuration: Configuration, run_id: str) -> Decider:
+def make_decider(configuration: Configuration) -> Decider:
     """Make the decider; rules whose notifiers are all off are left out."""
     rules = {rule.name: rule for rule in configuration.incidents if rule.texts}
     inventory = Inventory()
     incidents = Incidents(rules, inventory, configuration.destinations)
     inventory.is_needed = incidents.is_needed
     messages = [rule for rule in configuration.messages if rule.texts]
-    return Decider(inventory, incidents, messages, run_id)
+    return Decider(inventory, incidents, messages)
 
 
 def _session(plan: StreamPlan) -> tuple[str, Mapping[str, str], Sequence[Secret]]:

@@ -80,11 +80,12 @@ def restore(
     decider.counts.clear()
     decider.last_rejected = None
     inventory.forget_others(streams, notifiers)
-    if restored.alive_at is not None:
-        inventory.begin_blind(restored.alive_at)
 
 
-def blind_since(decider: Decider, stream: str) -> float | None:
-    """Give since when nothing was seen of a stream, as far as we remember it."""
+def blind_since(decider: Decider, stream: str, alive_at: float | None) -> float | None:
+    """Give since when nothing was seen of a stream: since we last ran, or for longer."""
     known = decider.inventory.get((stream, LinkType.STREAM.value, stream))
-    return (known.fields or {}).get("blind_since") if known is not None else None
+    if known is None:
+        return None
+    since: float | None = (known.fields or {}).get("blind_since", alive_at)
+    return since

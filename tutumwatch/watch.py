@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -13,7 +12,17 @@ from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from tutumwatch.events.inputs import CONNECTED, Input, Link, LinkType, Listed, Message, Tick
+from tutumwatch.events.inputs import (
+    CONNECTED,
+    Input,
+    Link,
+    LinkType,
+    Listed,
+    Message,
+    Started,
+    Tick,
+)
+from tutumwatch.intake import Intake
 from tutumwatch.inventory.survey import survey
 from tutumwatch.outbox.gate import State
 from tutumwatch.outbox.outbox import Outbox
@@ -27,11 +36,6 @@ from tutumwatch.stream.service import StreamService
 
 Kept = TypeVar("Kept")
 
-COMMIT_MAX_COUNT = 500
-COMMIT_MAX_BYTES = 4 * 1024 * 1024
-# Reading stops above these and goes on at half of them.
-QUEUE_MAX_COUNT = 1_000
-QUEUE_MAX_BYTES = 4 * 1024 * 1024
 COMMIT_RETRY_SECONDS = 1.0
 COMMIT_FAILED_MAX_SECONDS = 20.0
 STORE_BROKEN = "the store cannot be written"
@@ -53,13 +57,16 @@ class Pipeline(Service):
         outbox: Outbox,
         clock: IReactorTime,
         now: Callable[[], float],
+        started: Started,
         last_number: int = 0,
     ) -> None:
         """Make the pipeline; :meth:`connect` names the rest of the way.
 
         :param now: gives the watch's time.
+        :param started: the first input.
         :param last_number: that of the last message that was committed when we last ran.
         """
+        self._started = started
         self.decider = decider
         self._outbox = outbox
         self._clock = clock
@@ -67,8 +74,7 @@ class Pipeline(Service):
         self._streams: list[StreamService] = []
         self._look_ups: LookUps  # from connect(): each needs the other
         self._catch_ups: Mapping[str, CatchUp]
-        self._queue: deque[Input] = deque()
-        self._queued_bytes = 0
+        self._queue = Intake()
         self._carried_count = 0
         self._scheduled: IDelayedCall | None = None
         self._timer: IDelayedCall | None = None
@@ -102,13 +108,12 @@ class Pipeline(Service):
     def receive(self, stream: str, payload: bytes) -> None:
         """Take a message of a stream."""
         self._last_number += 1
-        self._queued_bytes += len(payload)
         self.submit(Message(stream, self._last_number, payload, self._now()))
 
     def submit(self, item: Input) -> None:
         """Take any input; they are decided in this order."""
-        self._queue.append(item)
-        if len(self._queue) > QUEUE_MAX_COUNT or self._queued_bytes > QUEUE_MAX_BYTES:
+        self._queue.add(item)
+        if self._queue.is_full:
             for stream in self._streams:
                 stream.pause()
         self._schedule()
@@ -138,9 +143,8 @@ class Pipeline(Service):
 
     async def _open(self) -> None:
         await self._keep(self._outbox.open)
-        decisions = self.decider.resume(self._now())
-        if decisions.owed or decisions.records:
-            await self._commit(decisions)
+        decisions = self.decider.decide(self._started)
+        await self._commit(decisions)
         self._ask(decisions)
 
     def _schedule(self) -> None:
@@ -169,7 +173,7 @@ class Pipeline(Service):
 
     async def _carry(self) -> None:
         """Take one portion of inputs all the way."""
-        taken = self._take()
+        taken = self._queue.take()
         self._carried_count = len(taken)
         decisions = Decisions()
         for item in taken:
@@ -223,18 +227,6 @@ class Pipeline(Service):
         blind = (link.fields or {}).get("blind") if link is not None else None
         after = f"; nothing was seen for {blind}" if blind else ""
         self._log.info("{survey}{after}", survey=survey(known, names), after=after)
-
-    def _take(self) -> list[Input]:
-        taken: list[Input] = []
-        taken_bytes = 0
-        while self._queue and len(taken) < COMMIT_MAX_COUNT:
-            size_bytes = _size_bytes(self._queue[0])
-            if taken and taken_bytes + size_bytes > COMMIT_MAX_BYTES:
-                break
-            taken_bytes += size_bytes
-            taken.append(self._queue.popleft())
-        self._queued_bytes -= taken_bytes
-        return taken
 
     async def _commit(self, decisions: Decisions) -> None:
         at = self._now()
@@ -307,10 +299,7 @@ class Pipeline(Service):
         self.submit(Tick(self._now()))
 
     def _resume_if_half(self) -> None:
-        half_empty = (
-            len(self._queue) <= QUEUE_MAX_COUNT // 2 and self._queued_bytes <= QUEUE_MAX_BYTES // 2
-        )
-        if half_empty:
+        if self._queue.is_half_empty:
             for stream in self._streams:
                 stream.resume()
 
@@ -342,7 +331,3 @@ class Pipeline(Service):
     def _cancel(call: IDelayedCall | None) -> None:
         if call is not None and call.active():
             call.cancel()
-
-
-def _size_bytes(item: Input) -> int:
-    return len(item.payload) if isinstance(item, Message) else 0

@@ -125,7 +125,7 @@ class World:
         incidents = {rule.name: rule for rule in rules if isinstance(rule, IncidentRule)}
         kept = Incidents(incidents, known, DESTINATIONS)
         known.is_needed = kept.is_needed
-        return cls(Decider(known, kept, messages, "run"))
+        return cls(Decider(known, kept, messages))
 
     def remember(self, *streams: str) -> None:
         """Know these streams, and all that their platforms have, from a run before."""

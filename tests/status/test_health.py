@@ -85,7 +85,7 @@ class HealthCheckTests(ServiceTestCase):
         self.addCleanup(self.deliverer.cancel)
         self.addCleanup(self.deliverer.stop)
         inventory = Inventory()
-        self.decider = Decider(inventory, Incidents({}, inventory, {}), [], "run")
+        self.decider = Decider(inventory, Incidents({}, inventory, {}), [])
         self.store_problem = ""
         outbox = Outbox(self.store, {"ops": self.deliverer}, self.clock)
         self.check = HealthCheck(

@@ -113,6 +113,18 @@ class Tick(Kept, frozen=True):
     at: float
 
 
+class Started(Kept, frozen=True):
+    """We begin to run; the first input of every run.
+
+    ``run_id``: a part of the ids of what has none of its own. ``alive_at``: when we last ran, None
+    if we never did; what happened since then was not seen.
+    """
+
+    run_id: str
+    alive_at: float | None
+    at: float
+
+
 class OwedRow(msgspec.Struct, frozen=True, array_like=True):
     """A notice in the outbox that a person names: its row, and what it says of which incident.
 
@@ -139,4 +151,4 @@ class Drop(Kept, frozen=True):
     at: float
 
 
-Input: TypeAlias = Message | Link | Looked | Listed | Tick | Retry | Drop
+Input: TypeAlias = Started | Message | Link | Looked | Listed | Tick | Retry | Drop

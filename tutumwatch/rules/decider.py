@@ -5,7 +5,7 @@ Pure: no clock, no I/O. The same code runs live and over inputs that were kept.
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import assert_never
 
@@ -25,6 +25,7 @@ from tutumwatch.events.inputs import (
     Looked,
     Message,
     Retry,
+    Started,
     Tick,
 )
 from tutumwatch.inventory.inventory import Inventory
@@ -41,9 +42,9 @@ from tutumwatch.rules.incidents import Incidents
 from tutumwatch.rules.matchers import Answer
 from tutumwatch.rules.messages import MessageRule
 from tutumwatch.rules.notice import Form, Notice
+from tutumwatch.rules.seen import SeenEvents
 from tutumwatch.rules.waiting import Waiting
 
-UUIDS_REMEMBERED_COUNT = 10_000
 # A stream may invent types without end; rules are looked up afresh for those beyond this many.
 TYPES_MAX_COUNT = 100
 REASON_MAX_CHARS = 200
@@ -55,19 +56,17 @@ _GREETED, _CAUGHT_UP = "greeted", "caught up"
 
 @attrs.define
 class Decider:
-    """Decides one input after the other against the inventory as it is after that input.
-
-    :param run_id: makes the ids of events without a uuid unique across restarts.
-    """
+    """Decides one input after the other against the inventory as it is after that input."""
 
     inventory: Inventory
     incidents: Incidents
     _messages: Sequence[MessageRule]
-    _run_id: str
+    # Makes the ids of what has none of its own unique; the first input of a run brings it.
+    _run_id: str = "run"
     waiting: Waiting = attrs.field(factory=Waiting)
     counts: Counter[str] = attrs.field(factory=Counter)
     last_rejected: Rejected | None = None
-    _uuids: OrderedDict[str, None] = attrs.field(factory=OrderedDict)
+    _seen: SeenEvents = attrs.field(factory=SeenEvents)
     _greeted: set[str] = attrs.field(factory=set)
     _caught_up: set[str] = attrs.field(factory=set)
     _by_name: dict[str, MessageRule] = attrs.field(init=False)
@@ -97,7 +96,7 @@ class Decider:
         last_number: int,
         now: float,
     ) -> None:
-        """Begin with what was kept when we last ran; what waited, waits anew.
+        """Begin with what was kept when we last ran; :class:`Started` comes next.
 
         :param last_number: that of the last message that we have seen.
         """
@@ -106,12 +105,14 @@ class Decider:
         self._caught_up = {name for kind, name in records if kind == _CAUGHT_UP}
         self._last_number = last_number
         for row in waiting:
-            self.waiting.add(attrs.evolve(row, due=now + LOOK_UP_DEADLINE_SECONDS))
+            self.waiting.add(row)
 
     def replay(self, item: Input) -> None:
         """Know again what an input told: all that came of it was kept when it was decided."""
         try:
             match item:
+                case Started():
+                    self._begin(item)
                 case Message():
                     self._take_in(item)
                 case Link():
@@ -133,19 +134,7 @@ class Decider:
         if isinstance(item, Message):
             event = decode_event(item.payload)
             if not isinstance(event, Rejected) and event.uuid:
-                self._is_repeat(f"{item.stream}/{event.uuid}")
-
-    def resume(self, now: float) -> Decisions:
-        """Say what a restart comes to: what nothing else would end, and what is still needed."""
-        decisions = Decisions(owed=[*self.incidents.close_abandoned(now)])
-        for row in self.waiting:
-            if row.rule in self._by_name:
-                decisions.needs |= row.needs
-            else:
-                self.waiting.remove(row)
-                decisions.owed.append(Settled(row.id, ()))
-        decisions.records |= self.incidents.take_unsaved()
-        return decisions
+                self._seen.is_repeated(item.stream, event.uuid)
 
     def save_everything(self) -> None:
         """Count all that is kept over a restart as changed: what was kept is lost."""
@@ -159,6 +148,8 @@ class Decider:
 
     def _decide(self, item: Input, decisions: Decisions) -> None:
         match item:
+            case Started():
+                self._decide_started(item, decisions)
             case Message():
                 self._decide_message(item, decisions)
             case Link():
@@ -176,6 +167,23 @@ class Decider:
             case _:
                 assert_never(item)
 
+    def _begin(self, started: Started) -> None:
+        self._run_id, self._input_count = started.run_id, 1
+        if started.alive_at is not None:
+            self.inventory.begin_blind(started.alive_at)
+
+    def _decide_started(self, started: Started, decisions: Decisions) -> None:
+        """Go on where we ended: what waited waits anew, what nothing else would end, ends."""
+        self._begin(started)
+        decisions.owed += self.incidents.close_abandoned(started.at)
+        for row in self.waiting:
+            if row.rule in self._by_name:
+                decisions.needs |= row.needs
+                self.waiting.add(attrs.evolve(row, due=started.at + LOOK_UP_DEADLINE_SECONDS))
+            else:
+                self.waiting.remove(row)
+                decisions.owed.append(Settled(row.id, ()))
+
     def _decide_message(self, message: Message, decisions: Decisions) -> None:
         change = self._take_in(message)
         if change is not None:
@@ -192,7 +200,7 @@ class Decider:
             # Else a message could say that our own stream is down.
             self._reject(f"the type {event.type!r} is not the platform's to tell", message.payload)
             return None
-        if event.uuid and self._is_repeat(f"{message.stream}/{event.uuid}"):
+        if event.uuid and self._seen.is_repeated(message.stream, event.uuid):
             self.counts["repeated"] += 1
             return None
         self.counts["events"] += 1
@@ -200,14 +208,6 @@ class Decider:
         return self.inventory.apply_event(
             event, change_id, message.stream, message.number, message.at
         )
-
-    def _is_repeat(self, uuid: str) -> bool:
-        if uuid in self._uuids:
-            return True
-        self._uuids[uuid] = None
-        if len(self._uuids) > UUIDS_REMEMBERED_COUNT:
-            self._uuids.popitem(last=False)
-        return False
 
     def _reject(self, reason: str, sample: bytes) -> None:
         self.counts["rejected"] += 1

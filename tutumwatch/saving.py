@@ -15,7 +15,7 @@ from tutumwatch.outbox.store import Store, StoreUnwritableError
 
 # It is saved when so many inputs came, or so long ago: a start within seconds, and a store that
 # knows when we last ran.
-SAVE_AFTER_COUNT = 10_000
+SAVE_AFTER_COUNT = 50_000
 SAVE_AFTER_SECONDS = 60.0
 SAVE_CHECK_SECONDS = 5.0
 

@@ -85,7 +85,8 @@ class Pipeline(Service):
         self._saver_check = LoopingCall(self._save_if_due)
         self._saver_check.clock = clock
         self._replaced_count = 0
-        self._awaited: list[tuple[Input, Deferred[None]]] = []
+        # By the identity of the input that somebody waits for.
+        self._awaited: dict[int, Deferred[Decisions]] = {}
         self._last_rejection = ""
         self.store_problem = ""
 
@@ -118,10 +119,10 @@ class Pipeline(Service):
                 stream.pause()
         self._schedule()
 
-    def carry_out(self, item: Input) -> Deferred[None]:
-        """Take what a person wants; fires when it is committed."""
-        done: Deferred[None] = Deferred()
-        self._awaited.append((item, done))
+    def carry_out(self, item: Input) -> Deferred[Decisions]:
+        """Take what a person wants; fires when it is committed, with all that was decided then."""
+        done: Deferred[Decisions] = Deferred()
+        self._awaited[id(item)] = done
         self.submit(item)
         return done
 
@@ -177,13 +178,13 @@ class Pipeline(Service):
         self._carried_count = len(taken)
         decisions = Decisions()
         for item in taken:
-            decisions.add(self.decider.decide(item))
+            self.decider.decide(item, decisions)
         self._say_rejected()
         await self._commit(decisions)
         self._carried_count = 0
         self._saver.count(len(taken))
         self._ask(decisions)
-        self._tell_carried(taken)
+        self._tell_carried(taken, decisions)
         for item in taken:
             match item:
                 case Link(type=LinkType.STREAM):
@@ -193,11 +194,10 @@ class Pipeline(Service):
                 case _:
                     pass
 
-    def _tell_carried(self, taken: Sequence[Input]) -> None:
-        carried = [entry for entry in self._awaited if any(entry[0] is item for item in taken)]
-        self._awaited = [entry for entry in self._awaited if entry not in carried]
-        for _, done in carried:
-            done.callback(None)
+    def _tell_carried(self, taken: Sequence[Input], decisions: Decisions) -> None:
+        carried = [id(item) for item in taken if id(item) in self._awaited]
+        for item_id in carried:
+            self._awaited.pop(item_id).callback(decisions)
 
     def _ask(self, decisions: Decisions) -> None:
         for need in decisions.needs:

@@ -29,6 +29,8 @@ class RecordingListener:
         self.told: list[str] = []
         self.endings: list[Ending] = []
         self.is_broken = False
+        self.drops_at = ""
+        self.protocol: StreamProtocol
 
     def _note(self, what: str) -> None:
         self.told.append(what)
@@ -37,6 +39,7 @@ class RecordingListener:
 
     def made(self, protocol: StreamProtocol) -> None:
         """Note it."""
+        self.protocol = protocol
         self.connector.made(protocol)
         self._note("made")
 
@@ -54,7 +57,10 @@ class RecordingListener:
 
     def received(self, payload: bytes) -> None:
         """Note it."""
-        self._note(f"received {payload.decode()}")
+        what = f"received {payload.decode('utf-8', 'backslashreplace')}"
+        self._note(what)
+        if what == self.drops_at:
+            self.protocol.dropConnection(abort=True)
 
     def closing(self) -> None:
         """Note it."""

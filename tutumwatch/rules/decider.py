@@ -45,8 +45,9 @@ from tutumwatch.rules.notice import Form, Notice
 from tutumwatch.rules.seen import SeenEvents
 from tutumwatch.rules.waiting import Waiting
 
-# A stream may invent types without end; rules are looked up afresh for those beyond this many.
-TYPES_MAX_COUNT = 100
+# A stream may invent types and states without end; for those beyond this many combinations the
+# rules that may match are sought each time.
+SIGNS_MAX_COUNT = 1_000
 REASON_MAX_CHARS = 200
 # More late changes than this of one rule, found by one listing, become one summary.
 LATE_SINGLY_COUNT = 3
@@ -70,23 +71,28 @@ class Decider:
     _greeted: set[str] = attrs.field(factory=set)
     _caught_up: set[str] = attrs.field(factory=set)
     _by_name: dict[str, MessageRule] = attrs.field(init=False)
-    _by_type: dict[str, list[MessageRule]] = attrs.field(factory=dict)
+    _by_signs: dict[tuple[str, str | None, str], list[MessageRule]] = attrs.field(factory=dict)
     _last_number: int = 0
     _input_count: int = 0
 
     def __attrs_post_init__(self) -> None:
         self._by_name = {rule.name: rule for rule in self._messages}
 
-    def decide(self, item: Input) -> Decisions:
-        """Say what one input comes to; one that cannot be decided is rejected, and counted."""
+    def decide(self, item: Input, decisions: Decisions | None = None) -> Decisions:
+        """Say what one input comes to; one that cannot be decided is rejected, and counted.
+
+        :param decisions: what came before it; what it comes to is added there.
+        """
         self._input_count += 1
-        decisions = Decisions([item])
+        decisions = decisions or Decisions()
+        decisions.inputs.append(item)
         try:
             self._decide(item, decisions)
         except Exception as problem:  # noqa: BLE001 - one bad input must not stop the others
             sample = item.payload if isinstance(item, Message) else repr(item).encode()
             self._reject(_what(problem), sample)
-        decisions.records |= self.incidents.take_unsaved()
+        if self.incidents.has_unsaved:
+            decisions.records |= self.incidents.take_unsaved()
         return decisions
 
     def restore(
@@ -228,19 +234,21 @@ class Decider:
 
     def _speak(self, change: Change, decisions: Decisions) -> None:
         """Judge messages and incidents for a change; a rule that raises silences no other."""
-        for rule in self._rules_for(change.after.type):
+        for rule in self._rules_for(change):
             try:
                 self._apply(rule, change, decisions)
             except Exception as problem:  # noqa: BLE001 - a rejected one for this rule alone
                 self._reject(_what(problem), f"rule {rule.name!r}: {change.id}".encode())
         decisions.owed += self.incidents.judge(change)
 
-    def _rules_for(self, type_: str) -> list[MessageRule]:
-        rules = self._by_type.get(type_)
+    def _rules_for(self, change: Change) -> list[MessageRule]:
+        """Give the rules that may match a change, in their order, whatever more it has to tell."""
+        signs = (change.after.key[1], change.after.state, change.action)
+        rules = self._by_signs.get(signs)
         if rules is None:
-            rules = [r for r in self._messages if r.matcher.may_match(type_)]
-            if len(self._by_type) < TYPES_MAX_COUNT:
-                self._by_type[type_] = rules
+            rules = [rule for rule in self._messages if not rule.matcher.refuses(change)]
+            if len(self._by_signs) < SIGNS_MAX_COUNT:
+                self._by_signs[signs] = rules
         return rules
 
     def _apply(self, rule: MessageRule, change: Change, decisions: Decisions) -> None:
@@ -280,7 +288,7 @@ class Decider:
                 continue
             decisions.owed += self.incidents.judge(change)
             if not is_first and _speaks_late(change):
-                for rule in self._rules_for(change.after.type):
+                for rule in self._rules_for(change):
                     late.setdefault(rule.name, []).append(replace(change, late=True))
         for name, changes in late.items():
             self._speak_late(self._by_name[name], changes, decisions)

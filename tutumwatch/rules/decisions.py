@@ -98,10 +98,3 @@ class Decisions:
     owed: list[Owed] = attrs.field(factory=list)
     needs: set[Need] = attrs.field(factory=set)
     records: dict[RecordName, bytes | None] = attrs.field(factory=dict)
-
-    def add(self, other: Decisions) -> None:
-        """Append what one more input came to."""
-        self.inputs += other.inputs
-        self.owed += other.owed
-        self.needs |= other.needs
-        self.records |= other.records

@@ -95,6 +95,11 @@ class Incidents:
         """Say whether an incident is open."""
         return name in self._open
 
+    @property
+    def has_unsaved(self) -> bool:
+        """Whether anything changed that has to be kept over a restart."""
+        return bool(self._unsaved)
+
     def take_unsaved(self) -> dict[RecordName, bytes | None]:
         """Give what has to be kept over a restart and changed since this was asked last."""
         unsaved, self._unsaved = self._unsaved, {}

@@ -14,6 +14,7 @@ from typing import Any
 import attrs
 
 from tutumwatch.inventory.fields import LABELS
+from tutumwatch.inventory.resource import Change
 from tutumwatch.rules.decisions import Need
 from tutumwatch.rules.view import ABSENT, Unknown, Value, View
 from tutumwatch.rules.vocabulary import (
@@ -57,10 +58,14 @@ class _FieldTest:
         value: Value = view.value(self.path)
         if isinstance(value, Unknown):
             return Verdict(Answer.UNKNOWN, frozenset({value.need}))
+        return YES if self.takes(value) else NO
+
+    def takes(self, value: Value) -> bool:
+        """Say whether a value that is known, or absent, fits the patterns."""
         values = [] if value is ABSENT else value if isinstance(value, list) else [value]
         if self.positives and not any(p(v) for v in values for p in self.positives):
-            return NO
-        return NO if any(n(v) for v in values for n in self.negatives) else YES
+            return False
+        return not any(n(v) for v in values for n in self.negatives)
 
 
 @attrs.frozen
@@ -73,6 +78,10 @@ class Matcher:
     def may_match(self, type_: str) -> bool:
         """Say whether a change of a resource of this type can match at all."""
         return self.types is None or type_ in self.types
+
+    def refuses(self, change: Change) -> bool:
+        """Say whether a change cannot match, by its type, state and action alone."""
+        return all(_refuses(table, change) for table in self._tables)
 
     def judge(self, view: View) -> Verdict:
         """Match a change."""
@@ -93,6 +102,24 @@ def _judge_table(table: tuple[_FieldTest, ...], view: View) -> Verdict:
             return NO
         needs |= verdict.needs
     return Verdict(Answer.UNKNOWN, needs) if needs else YES
+
+
+# What every change tells of itself; None where that is not certain.
+_AT_HAND: Mapping[Path, Callable[[Change], str | None]] = {
+    ("type",): lambda change: change.after.key[1],
+    ("state",): lambda change: change.after.state,
+    ("action",): lambda change: change.action or None,
+}
+
+
+def _refuses(table: tuple[_FieldTest, ...], change: Change) -> bool:
+    for test in table:
+        at_hand = _AT_HAND.get(test.path)
+        if at_hand is not None:
+            value = at_hand(change)
+            if value is not None and not test.takes(value):
+                return True
+    return False
 
 
 def compile_matcher(raw: object, mistake: Callable[[str, str], None]) -> Matcher:

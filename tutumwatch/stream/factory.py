@@ -88,6 +88,8 @@ class StreamFactory(WebSocketClientFactory, ReconnectingClientFactory):
         self._secrets = secrets
         self.setProtocolOptions(
             maxMessagePayloadSize=MESSAGE_MAX_BYTES,
+            # Decoding does that; a message that is no UTF-8 is rejected, and the next one read.
+            utf8validateIncoming=False,
             autoPingInterval=settings.ping_interval.seconds,
             autoPingTimeout=settings.ping_timeout.seconds,
             openHandshakeTimeout=settings.handshake_timeout.seconds,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Protocol as TypingProtocol
-from typing import cast
+from typing import Any, cast
 
 from autobahn.twisted.websocket import WebSocketClientProtocol
 from twisted.internet.interfaces import IPushProducer, ITCPTransport
@@ -14,6 +14,7 @@ from twisted.python.failure import Failure
 
 from tutumwatch.secret import Secret, blot_out
 from tutumwatch.stream.ending import Ending, lost_connection, refused_handshake
+from tutumwatch.stream.frames import split_messages
 
 # Common servers send less than 16 KiB of headers; Autobahn would collect them without end.
 HANDSHAKE_MAX_BYTES = 64 * 1024
@@ -84,6 +85,23 @@ class StreamProtocol(WebSocketClientProtocol):
         # Once open, Autobahn keeps no more than a frame's header here.
         if len(self.data) > HANDSHAKE_MAX_BYTES:
             self._give_up(f"the answer to the handshake has over {HANDSHAKE_MAX_BYTES} bytes")
+
+    def processData(self) -> bool:  # noqa: N802 - Autobahn names it
+        """Take the plain messages; the last frame, and whatever is not plain, is Autobahn's.
+
+        It sees a frame of every packet, and with it that the peer lives.
+        """
+        is_between = not self.inside_message and cast("Any", self).current_frame is None
+        if is_between and self.state == self.STATE_OPEN:
+            messages, taken_bytes = split_messages(self.data)
+            if taken_bytes:
+                self.data = self.data[taken_bytes:]
+            for message in messages:
+                self.onMessage(message, isBinary=False)
+                if self.state == self.STATE_CLOSED:
+                    return False
+        more: bool = super().processData()
+        return more
 
     def _give_up(self, said: str) -> None:
         self.wasNotCleanReason = said

@@ -30,7 +30,7 @@ FLOORS = (
     {"notifiers/"},
     {"outbox/"},
     {"config/"},
-    {"watch.py", "intake.py", "saving.py", "restart.py", "status/", "logs.py"},
+    {"watch.py", "intake.py", "saving.py", "restart.py", "replay.py", "status/", "logs.py"},
     {"root.py"},
     {"assembly.py"},
     {"tap.py", "embedded.py"},

@@ -24,13 +24,22 @@ ROOT = Path(__file__).resolve().parent.parent
 # From the ground up. A module imports its own folder and lower floors. Modules that stand directly
 # in tutumwatch/ share that folder, so those of one floor may import each other.
 FLOORS = (
-    {"secret.py", "settings.py", "http.py", "events/"},
+    {"secret.py", "settings.py", "monotonic.py", "http.py", "events/"},
     {"stream/", "inventory/"},
     {"resources/", "rules/"},
     {"notifiers/"},
     {"outbox/"},
     {"config/"},
-    {"watch.py", "intake.py", "saving.py", "restart.py", "replay.py", "status/", "logs.py"},
+    {
+        "watch.py",
+        "intake.py",
+        "saving.py",
+        "restart.py",
+        "replay.py",
+        "status/",
+        "control/",
+        "logs.py",
+    },
     {"root.py"},
     {"assembly.py"},
     {"tap.py", "embedded.py"},
@@ -39,7 +48,7 @@ FLOORS = (
 )
 # The server side stands apart: it knows the watcher through the wire only.
 BRIDGE = "bridge/"
-BRIDGE_IMPORTS = {"events/", "http.py", "secret.py"}
+BRIDGE_IMPORTS = {"events/", "http.py", "secret.py", "monotonic.py"}
 BRIDGE_IMPORTED_BY = {"tap.py", "embedded.py"}
 
 # These run live, in explain and in replay, so they may not know a reactor.

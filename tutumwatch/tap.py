@@ -28,6 +28,7 @@ from tutumwatch.config.mistakes import ConfigurationError
 from tutumwatch.config.plans import Configuration
 from tutumwatch.config.store import IN_MEMORY
 from tutumwatch.embedded import EmbeddedDemo
+from tutumwatch.monotonic import run_on_monotonic_time
 from tutumwatch.outbox.sqlite.files import Lock
 from tutumwatch.outbox.sqlite.store import SQLiteStore, connect
 from tutumwatch.outbox.store import StoreUnusableError
@@ -87,6 +88,7 @@ def makeService(options: Options) -> IService:
     """
     from twisted.internet import reactor
 
+    run_on_monotonic_time(reactor)
     configuration = options["configuration"]
     try:
         store = make_store(configuration.store_path, reactor, time.time)

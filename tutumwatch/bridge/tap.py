@@ -25,6 +25,7 @@ from tutumwatch.bridge.settings import (
 )
 from tutumwatch.bridge.site import make_site
 from tutumwatch.bridge.stream import EventsFactory
+from tutumwatch.monotonic import run_on_monotonic_time
 
 
 class BridgeOptions(usage.Options):
@@ -73,6 +74,7 @@ def makeService(options: BridgeOptions) -> IService:
     """Make the service that twistd runs."""
     from twisted.internet import reactor
 
+    run_on_monotonic_time(reactor)
     bridge = make_bridge(
         DemoSettings(options["seed"], options["rate"]),
         serverFromString(reactor, options["listen"]),

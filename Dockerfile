@@ -23,13 +23,18 @@ RUN python3 -m venv /tmp/pip \
 
 FROM ${BASE}
 COPY --from=build /opt/tutumwatch /opt/tutumwatch
+# What is owed lies in STATE_DIRECTORY, where systemd's would be.
 ENV PATH=/opt/tutumwatch/bin:$PATH \
-    PYTHONUNBUFFERED=1
+    PYTHONUNBUFFERED=1 \
+    STATE_DIRECTORY=/var/lib/tutumwatch
 # By number, so that whoever hands out secrets and volumes can name the user too.
 RUN groupadd --gid 10001 tutumwatch \
     && useradd --uid 10001 --gid 10001 --no-log-init --no-create-home \
         --home-dir /var/lib/tutumwatch --shell /usr/sbin/nologin tutumwatch \
     && install -d -o 10001 -g 10001 -m 0700 /var/lib/tutumwatch
+# After the folder is made, so that a new volume is the user's; on a read-only root it is all that
+# can be written.
+VOLUME ["/var/lib/tutumwatch"]
 USER 10001:10001
 WORKDIR /var/lib/tutumwatch
 STOPSIGNAL SIGTERM

@@ -9,13 +9,18 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
-# Ring 3 is tests/live (sockets on loopback); tests/packaging makes virtual environments.
-RINGS_1_AND_2 := tests --ignore=tests/live --ignore=tests/packaging
+# Ring 3 is tests/live (sockets on loopback); tests/packaging makes virtual environments, and
+# tests/faults mounts disks.
+RINGS_1_AND_2 := tests --ignore=tests/live --ignore=tests/packaging --ignore=tests/faults
 # In these packages every line and branch is tested.
 WHOLLY_TESTED := events rules outbox notifiers
 
+# How often `make torture` kills a watcher, and which way (SEED=7); without a seed it takes its own.
+KILLS ?= 300
+SEED ?=
+
 .DEFAULT_GOAL := help
-.PHONY: help venv demo recording test check lint types rings coverage clean
+.PHONY: help venv demo recording test check lint types rings coverage bench torture mutants clean
 .SUFFIXES:
 
 help: ## say what there is
@@ -48,7 +53,8 @@ rings: $(VENV)/.dev ## run the tests that need no socket and no network
 
 coverage: $(VENV)/.dev ## run the tests under coverage and hold the floors
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -n $(WORKERS) --dist loadfile --ignore=tests/packaging
+	$(BIN)/coverage run -m pytest -n $(WORKERS) --dist loadfile --ignore=tests/packaging \
+	    --ignore=tests/faults
 	$(BIN)/coverage combine --quiet
 	@failed=0; \
 	$(BIN)/coverage report || failed=1; \
@@ -57,6 +63,15 @@ coverage: $(VENV)/.dev ## run the tests under coverage and hold the floors
 	    $(BIN)/coverage report --include="*/tutumwatch/$$package/*" --fail-under=100 || failed=1; \
 	done; \
 	exit $$failed
+
+bench: $(VENV)/.dev ## measure ourselves beside others, on a quiet machine: 15 minutes, into docs/
+	$(BIN)/python -m bench --write docs
+
+torture: $(VENV)/.dev ## kill a watcher KILLS=300 times, and keep books of what it owed
+	$(BIN)/python -m tests.torture --kills $(KILLS) $(if $(SEED),--seed $(SEED))
+
+mutants: $(VENV)/.dev ## break each promise on purpose, to see that a test fails
+	$(BIN)/python -m tests.torture.mutants
 
 clean: ## remove what the other targets made
 	rm -rf $(VENV) build dist .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis

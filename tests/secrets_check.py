@@ -3,7 +3,8 @@
 A credential is looked for as it is and in every disguise that software gives it by accident:
 base64 (alone or inside ``user:key``, at any alignment), percent-encoded, as ``repr`` and JSON
 write it. :class:`RecordedLog` keeps what a run logs, all levels, in all the forms in which we and
-Twisted write it.
+Twisted write it; :func:`read_stores` gives what a store keeps, in all the forms in which it may be
+read.
 """
 
 from __future__ import annotations
@@ -11,7 +12,13 @@ from __future__ import annotations
 import base64
 import io
 import json
+import shutil
+import sqlite3
+import tempfile
+import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import closing, suppress
+from pathlib import Path
 from urllib.parse import quote, quote_plus, urlsplit
 
 from twisted.logger import (
@@ -26,6 +33,9 @@ from zope.interface import implementer
 from tutumwatch.logs import JSONObserver, TextObserver
 
 CONTEXT_CHARS = 60
+SQLITE_BEGINS = b"SQLite format 3\0"
+# What stands before compressed content in a store.
+CHECKSUM_BYTES = 4
 
 
 def disguises_of(secret: str) -> Iterator[tuple[str, str]]:
@@ -64,6 +74,47 @@ def find_leaks(output: str, secrets: Iterable[str]) -> list[str]:
                 around = output[max(0, at - CONTEXT_CHARS) : at + len(look) + CONTEXT_CHARS]
                 leaks.append(f"{secret!r} is there, {form}: ...{around}...")
     return leaks
+
+
+def read_stores(folder: Path) -> Iterator[str]:
+    """Give all that stores below a folder hold: each of their files as it is, and each value.
+
+    Their files are the store, what SQLite keeps beside it, the lock, copies, and what was damaged.
+    """
+    for path in sorted(folder.rglob("*.sqlite*")):
+        if path.is_file():
+            content = path.read_bytes()
+            yield _text_of(content.strip(b"\0"))
+            if content.startswith(SQLITE_BEGINS):
+                yield from _values_in(path)
+
+
+def _values_in(path: Path) -> Iterator[str]:
+    """Give each value of a file of SQLite; what is compressed is unpacked."""
+    with tempfile.TemporaryDirectory() as copies:
+        # A copy, because reading may change what SQLite keeps beside a file.
+        for part in path.parent.glob(f"{path.name}*"):
+            if part.is_file():
+                shutil.copy(part, copies)
+        # Where it is damaged, what it is as bytes was read all the same.
+        with suppress(sqlite3.Error), closing(sqlite3.connect(Path(copies, path.name))) as store:
+            store.text_factory = bytes
+            tables = store.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+            for (table,) in tables:
+                for row in store.execute(f'SELECT * FROM "{table.decode()}"'):  # noqa: S608 - the name is the file's own
+                    for value in row:
+                        yield from _readings_of(value)
+
+
+def _readings_of(value: object) -> Iterator[str]:
+    if isinstance(value, bytes):
+        yield _text_of(value)
+        with suppress(zlib.error):
+            yield _text_of(zlib.decompress(value[CHECKSUM_BYTES:]))
+
+
+def _text_of(content: bytes) -> str:
+    return content.decode("utf-8", "replace")
 
 
 @implementer(ILogObserver)

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import base64
 import json
+import tempfile
+from pathlib import Path
 from urllib.parse import quote
 
 from hypothesis import given
 from hypothesis import strategies as st
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.secrets_check import RecordedLog, find_leaks, parts_of
+from tests.outbox.cases import notice, open_store
+from tests.secrets_check import RecordedLog, find_leaks, parts_of, read_stores
+from tutumwatch.events.inputs import Message
+from tutumwatch.rules.decisions import Decisions
 from tutumwatch.secret import Secret
 
 KEY = "k3y/+ with 'quotes' & \"more\" % ü"
@@ -49,6 +55,74 @@ class FindLeaksTests(SynchronousTestCase):
             parts_of("https://hooks.slack.com/services/T0/B0/XyZ"),
             ("https://hooks.slack.com/services/T0/B0/XyZ", "/services/T0/B0/XyZ", "XyZ"),
         )
+
+
+class ReadStoresTests(SynchronousTestCase):
+    """Whatever a store keeps of a credential is found, wherever that is."""
+
+    def setUp(self) -> None:
+        """Make a store."""
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name)
+        self.store = open_store(str(self.folder / "state" / "outbox.sqlite"))
+        self.store.restore()
+
+    def commit(self, decisions: Decisions) -> None:
+        """Keep something; what stands in the log of SQLite is not in the file itself then."""
+        self.successResultOf(Deferred.fromCoroutine(self.store.commit(decisions, 1.0)))
+
+    def close(self) -> None:
+        """End with the store: then all is in the file."""
+        self.successResultOf(Deferred.fromCoroutine(self.store.close()))
+
+    def is_found(self, secret: str) -> bool:
+        """Say whether a credential is found."""
+        return find_leaks("\n".join(read_stores(self.folder)), [secret]) != []
+
+    def test_what_was_received(self) -> None:
+        """It is compressed; long messages of a page are much alike."""
+        payload = b'{"type":"x","secret":"s3cr3t-token"}'
+        self.commit(Decisions([Message("main", n, payload, 1.0) for n in range(99)]))
+        files = b"".join(path.read_bytes() for path in (self.folder / "state").iterdir())
+        self.assertNotIn(b"s3cr3t-token", files)
+        self.assertTrue(self.is_found("s3cr3t-token"))
+        self.close()
+        self.assertTrue(self.is_found("s3cr3t-token"))
+
+    def test_what_is_owed(self) -> None:
+        owed = notice("x" * 3_000 + base64.b64encode(b"ops:s3cr3t-token").decode() + "x" * 5_000)
+        self.commit(Decisions(owed=[owed]))
+        self.assertTrue(self.is_found("s3cr3t-token"))
+        self.close()
+        self.assertTrue(self.is_found("s3cr3t-token"))
+
+    def test_what_lies_beside_it(self) -> None:
+        self.close()
+        for name in (
+            "outbox.sqlite.lock",
+            "outbox.sqlite.v1-20261126T000000Z",
+            "outbox.sqlite-wal",
+        ):
+            self.assertFalse(self.is_found("s3cr3t-token"))
+            path = self.folder / "state" / name
+            path.write_bytes(b"\xff\0s3cr3t-token\0\xff")
+            self.assertTrue(self.is_found("s3cr3t-token"), name)
+            path.unlink()
+
+    def test_what_is_damaged(self) -> None:
+        self.commit(Decisions(owed=[notice("s3cr3t-token")]))
+        self.close()
+        path = self.folder / "state" / "outbox.sqlite"
+        content = path.read_bytes()
+        path.write_bytes(content[:100] + bytes(5_000) + content[5_100:])
+        self.assertTrue(self.is_found("s3cr3t-token"))
+
+    def test_a_store_that_holds_none_is_clean(self) -> None:
+        self.commit(Decisions([Message("main", 1, b"{}", 1.0)], [notice("text")]))
+        self.assertFalse(self.is_found("s3cr3t-token"))
+        self.close()
+        self.assertFalse(self.is_found("s3cr3t-token"))
 
 
 class RecordedLogTests(SynchronousTestCase):

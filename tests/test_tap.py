@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import gc
 import os
-import random
 import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
-import attrs
 from twisted.application.service import IService, MultiService
 from twisted.internet.defer import Deferred
 from twisted.internet.testing import MemoryReactorClock
-from twisted.logger import LogLevel, globalLogPublisher
+from twisted.logger import globalLogPublisher
 from twisted.python.usage import UsageError
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
@@ -25,16 +22,15 @@ from zope.interface.verify import verifyObject
 from tests.config.cases import set_environment
 from tests.fakes.tls import make_tls
 from tests.secrets_check import RecordedLog, find_leaks
-from tutumwatch.assembly import make_decider, make_watch
 from tutumwatch.bridge.settings import DemoSettings
-from tutumwatch.config.environment import Environment
-from tutumwatch.config.load import load_configuration
+from tutumwatch.config.store import IN_MEMORY
 from tutumwatch.embedded import EmbeddedDemo
 from tutumwatch.notifiers.outcomes import Delivered
 from tutumwatch.notifiers.service import NotifierService
+from tutumwatch.outbox.sqlite.files import Lock
+from tutumwatch.outbox.store import StoreUnusableError
 from tutumwatch.rules.notice import Form, Notice
-from tutumwatch.status.sdnotify import ServiceManager
-from tutumwatch.tap import Options, makeService
+from tutumwatch.tap import Options, make_store, makeService
 
 ROOT = Path(__file__).resolve().parent.parent
 KEY = "0123456789abcdef0123456789abcdef"
@@ -103,6 +99,8 @@ class TapTestCase(SynchronousTestCase):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.folder = Path(folder.name)
+        self.store = self.folder / "state" / "outbox.sqlite"
+        set_environment(self, {**os.environ, "TUTUMWATCH_STORE": str(self.store)})
         self.log = RecordedLog()
         self.addCleanup(self.log.stop)
 
@@ -291,6 +289,7 @@ class MakeServiceTests(TapTestCase):
             "notifier:console",
             "notifier:slack",
             "notifier:pd",
+            "control",
             "status",
         ]
         self.assertEqual([child.name for child in service], names)
@@ -311,7 +310,7 @@ class MakeServiceTests(TapTestCase):
 
     def test_one_line_says_what_is_on_and_what_is_off_and_why(self) -> None:
         self.make(TWO_STREAMS)
-        (line,) = [e for e in self.log.events if e["log_namespace"] == "tutumwatch.tap"]
+        (line,) = [e for e in self.log.events if e["log_namespace"] == "tutumwatch.assembly"]
         self.assertEqual(
             line["log_format"].format(**line),
             "watching stream main at stream.example, lab at lab.example; "
@@ -326,50 +325,42 @@ class MakeServiceTests(TapTestCase):
 
     def test_without_notifiers_it_says_so(self) -> None:
         self.make('[streams.main]\nauth = "Basic eA=="\n')
-        (line,) = [e for e in self.log.events if e["log_namespace"] == "tutumwatch.tap"]
+        (line,) = [e for e in self.log.events if e["log_namespace"] == "tutumwatch.assembly"]
         self.assertEqual(line["on"], "none")
-
-    def test_a_kind_that_is_not_used_because_its_name_is_taken_is_said(self) -> None:
-        make_tls(self.folder)
-        configuration = self.parsed("-c", self.write(TWO_STREAMS))["configuration"]
-        from twisted.internet import reactor
-
-        taken = "the kind 'slack' of acme is not used: tutumwatch.notifiers.slack has that name"
-        make_watch(
-            attrs.evolve(configuration, passed_over=(taken,)),
-            reactor,
-            lambda: 1_800_000_000.0,
-            random.Random(1),
-            ServiceManager(None, None),
-        )
-        (_, line) = [e for e in self.log.events if e["log_namespace"] == "tutumwatch.tap"]
-        self.assertEqual((line["log_level"], line["sentence"]), (LogLevel.warn, taken))
-
-    def test_the_environment_alone_gives_the_tutorial(self) -> None:
-        variables: Mapping[str, str] = {"TUTUM_USERNAME": "ops", "TUTUM_TOKEN": TOKEN}
-        from twisted.internet import reactor
-
-        watch = make_watch(
-            load_configuration(None, Environment(variables, self.folder)),
-            reactor,
-            lambda: 1_800_000_000.0,
-            random.Random(1),
-            ServiceManager(None, None),
-        )
-        self.assertEqual(
-            [child.name for child in watch],
-            ["outbox", "pipeline", "stream:main", "notifier:console", "status"],
-        )
-
-    def test_rules_without_a_notifier_that_is_on_are_left_out(self) -> None:
-        make_tls(self.folder)
-        configuration = self.parsed("-c", self.write(TWO_STREAMS))["configuration"]
-        decider = make_decider(configuration, "run")
-        self.assertEqual([rule.name for rule in decider._messages], ["box"])
-        self.assertEqual(dict(decider.incidents._rules), {})
 
     def test_the_log_publisher_is_left_alone(self) -> None:
         """How the log is written is twistd's business."""
         before = list(globalLogPublisher._observers)
         self.make(TWO_STREAMS)
         self.assertEqual(list(globalLogPublisher._observers), before)
+
+    def test_the_store_is_made_at_once_and_locked(self) -> None:
+        """Before anything is started: whoever starts us then sees that there is none to be had."""
+        self.make(TWO_STREAMS)
+        self.assertEqual(self.store.stat().st_mode & 0o777, 0o600)
+        self.assertEqual(self.store.parent.stat().st_mode & 0o777, 0o700)
+        said: list[str] = []
+        error = self.assertRaises(
+            StoreUnusableError, Lock(Path(f"{self.store}.lock")).take, said.append, 0.0
+        )
+        self.assertIn(f"another tutumwatch (process {os.getpid()}) holds", str(error))
+
+    def test_a_store_that_cannot_be_made_ends_us_with_what_to_do(self) -> None:
+        blocked = self.folder / "blocked"
+        blocked.write_text("no folder")
+        set_environment(self, {"TUTUMWATCH_STORE": str(blocked / "outbox.sqlite")})
+        ended = self.assertRaises(SystemExit, self.make, TWO_STREAMS)
+        self.assertEqual(
+            ended.code,
+            f"tutumwatch: the store {blocked}/outbox.sqlite.lock cannot be used: Not a directory; "
+            "make its folder writable for this user, or name another file: path in [store], or "
+            "TUTUMWATCH_STORE",
+        )
+
+
+class MakeStoreTests(TapTestCase):
+    """The store with its lock and its thread."""
+
+    def test_in_memory_there_is_no_file(self) -> None:
+        make_store(IN_MEMORY, MemoryReactorClock(), lambda: 0.0)
+        self.assertEqual(list(self.folder.iterdir()), [])

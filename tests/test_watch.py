@@ -9,31 +9,55 @@ from pathlib import Path
 from typing import cast
 
 import attrs
-from tutumwatch.outbox.memory import MemoryStore
 from twisted.application.service import Service
+from twisted.internet.base import DelayedCall
 from twisted.internet.defer import Deferred
-from twisted.internet.task import Clock
+from twisted.internet.task import Clock, LoopingCall
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.outbox.cases import memory_store
 from tests.secrets_check import RecordedLog
+from tutumwatch.assembly import make_decider
 from tutumwatch.config.environment import Environment
 from tutumwatch.config.load import load_configuration
-from tutumwatch.events.inputs import Found, Input, Link, LinkType, Listed, Looked, Message, Tick
+from tutumwatch.config.plans import Configuration
+from tutumwatch.events.inputs import (
+    Drop,
+    Found,
+    Input,
+    Link,
+    LinkType,
+    Listed,
+    Looked,
+    Message,
+    OwedRow,
+    Started,
+    Tick,
+)
 from tutumwatch.http import NoResponse, Request, Response
+from tutumwatch.inventory.resource import Key, Resource
 from tutumwatch.notifiers.contract import Pace
 from tutumwatch.notifiers.outcomes import Delivered, Outcome
 from tutumwatch.outbox.deliverer import Deliverer
+from tutumwatch.outbox.digest import write_digest
 from tutumwatch.outbox.gate import State
 from tutumwatch.outbox.outbox import Outbox
-from tutumwatch.outbox.store import Delivery, Restored, StoreUnwritableError
+from tutumwatch.outbox.store import (
+    Delivery,
+    Head,
+    HeldUp,
+    Restored,
+    Store,
+    StoreUnwritableError,
+)
 from tutumwatch.resources.catchup import CatchUp
 from tutumwatch.resources.client import ResourceClient
 from tutumwatch.resources.lookups import LookUps
 from tutumwatch.root import Watch
 from tutumwatch.rules.decisions import Decisions
 from tutumwatch.rules.notice import Form, Notice
+from tutumwatch.saving import SAVE_AFTER_COUNT
 from tutumwatch.stream.service import StreamService
-from tutumwatch.tap import make_decider
 from tutumwatch.watch import Pipeline
 
 RULES = """
@@ -89,21 +113,32 @@ class HeldStore:
 
     is_held: bool = False
     problem: Exception | None = None
-    restored: Restored = attrs.field(factory=lambda: Restored((), knows_the_past=False))
     open_problem: Exception | None = None
+    save_problem: Exception | None = None
     closes: bool = True
     told: Callable[[str], None] = attrs.field(default=lambda _what: None)
     commits: list[Decisions] = attrs.field(factory=list)
     held: list[Deferred[None]] = attrs.field(factory=list)
-    _memory: MemoryStore = attrs.field(factory=MemoryStore)
+    saved: list[tuple[float, set[Key]]] = attrs.field(factory=list)
+    replaced_count: int = 0
+    inner: Store = attrs.field(factory=memory_store)
 
-    async def open(self) -> Restored:
-        """Give what the test restores."""
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """See SQLiteStore, as with all that says nothing else."""
+        return self.inner.counts
+
+    def restore(self) -> Restored:
+        """Give what was kept."""
+        return self.inner.restore()
+
+    async def open(self) -> Sequence[Head]:
+        """Open, unless it is broken."""
         if self.open_problem is not None:
             raise self.open_problem
-        return self.restored
+        return await self.inner.open()
 
-    async def commit(self, decisions: Decisions) -> Sequence[Delivery]:
+    async def commit(self, decisions: Decisions, at: float) -> Sequence[Head]:
         """Keep, when the test lets go of it."""
         self.commits.append(decisions)
         if self.is_held:
@@ -111,27 +146,47 @@ class HeldStore:
             await self.held[-1]
         if self.problem is not None:
             raise self.problem
-        return await self._memory.commit(decisions)
+        return await self.inner.commit(decisions, at)
 
     def let_go(self) -> None:
         """Let the commit that waits end, and no later one."""
         self.held.pop(0).callback(None)
 
-    async def begin(self, row_ids: Sequence[int]) -> Sequence[Delivery]:
-        """See MemoryStore; what was restored is there as well."""
-        restored = [head for head in self.restored.heads if head.row_id in row_ids]
-        return restored or await self._memory.begin(row_ids)
+    async def heads(self, notifier: str, count: int) -> Sequence[Head]:
+        """Give the first heads."""
+        return await self.inner.heads(notifier, count)
 
-    async def finish(self, outcomes: Mapping[int, Outcome]) -> Sequence[Delivery]:
-        """See MemoryStore; what was restored just ends."""
-        restored = {head.row_id for head in self.restored.heads}
-        return await self._memory.finish(
-            {row_id: end for row_id, end in outcomes.items() if row_id not in restored}
-        )
+    async def begin(self, row_ids: Sequence[int]) -> Sequence[Delivery]:
+        """Note what is about to be sent."""
+        return await self.inner.begin(row_ids)
+
+    async def finish(
+        self, outcomes: Mapping[int, Outcome], up_seconds: Mapping[int, float]
+    ) -> Sequence[Head]:
+        """Note how it ended."""
+        return await self.inner.finish(outcomes, up_seconds)
+
+    async def digest(
+        self, notifier: str, before: float, write: Callable[[HeldUp], Notice]
+    ) -> Sequence[Head]:
+        """Tell what is old in one."""
+        return await self.inner.digest(notifier, before, write)
+
+    async def checkpoint(self, changed: Mapping[Key, Resource | None], at: float) -> None:
+        """Note what was to be saved, and save it, unless that is broken."""
+        self.told("the inventory is saved")
+        self.saved.append((at, set(changed)))
+        if self.save_problem is not None:
+            raise self.save_problem
+        await self.inner.checkpoint(changed, at)
+
+    async def find(self, row_ids: Sequence[int]) -> Sequence[OwedRow]:
+        """Give those of some rows that there are."""
+        return await self.inner.find(row_ids)
 
     def owed_counts(self) -> Mapping[str, int]:
-        """See MemoryStore."""
-        return self._memory.owed_counts()
+        """Count what is owed."""
+        return self.inner.owed_counts()
 
     async def close(self) -> None:
         """Close, unless the test lets it hang."""
@@ -248,16 +303,19 @@ class WatchTestCase(SynchronousTestCase):
             file.write(RULES)
             file.flush()
             configuration = load_configuration(file.name, Environment({}, Path("/nowhere")))
-        decider = make_decider(configuration, "run")
-        self.pipeline = Pipeline(decider, self.outbox, self.clock, self.now)
+        decider = make_decider(configuration)
+        self.started = Started("run", None, self.now())
+        self.pipeline = Pipeline(decider, self.outbox, self.clock, self.now, self.started)
         deliverers["slack"] = Deliverer(
             "slack",
             self.slack,
             self.store,
             Pace(),
             self.clock,
+            self.now,
             lambda: 1.0,
             self.pipeline.report_notifier,
+            lambda held: write_digest(held, str, self.now()),
         )
         self.web = RecordingCaller()
         look_ups = LookUps(
@@ -305,8 +363,15 @@ class WatchTestCase(SynchronousTestCase):
         self.clock.pump([0.0] * count)
 
     def committed(self) -> list[list[Input]]:
-        """Give the inputs of every commit."""
-        return [decisions.inputs for decisions in self.store.commits]
+        """Give the inputs of every commit but the first, which holds what begins every run."""
+        first, *others = [decisions.inputs for decisions in self.store.commits]
+        self.assertEqual(first, [self.started])
+        return others
+
+    def timers(self) -> list[float]:
+        """Give the times that are waited for, but for when the inventory may have to be saved."""
+        calls = cast("list[DelayedCall]", self.clock.getDelayedCalls())
+        return [call.getTime() for call in calls if not isinstance(call.func, LoopingCall)]
 
     def said(self, level: str) -> list[str]:
         """Give what was logged at a level, as people read it."""
@@ -347,8 +412,8 @@ class CommitTests(WatchTestCase):
 
     def test_one_commit_at_a_time(self) -> None:
         """What arrives meanwhile is not even decided."""
-        self.store.is_held = True
         self.start()
+        self.store.is_held = True
         self.receive(quiet())
         self.turn()
         self.receive(quiet(), quiet())
@@ -363,16 +428,16 @@ class CommitTests(WatchTestCase):
     def test_what_arrives_before_the_start_waits_for_it(self) -> None:
         self.receive(box("Running"))
         self.turn()
-        self.assertEqual(self.committed(), [])
+        self.assertEqual(self.store.commits, [])
         self.start()
         self.turn()
         self.assertEqual(self.slack.texts, ["box Running"])
 
     def test_what_was_undelivered_goes_out_at_the_start(self) -> None:
-        notice = Notice("n1", Form.MESSAGE, "box", "slack", "k", "from before", 1.0)
-        self.store.restored = Restored((Delivery(700, notice),), knows_the_past=True)
+        notice = Notice("n1", Form.MESSAGE, "box", "slack", "k", "from before", self.now())
+        before = self.store.inner.commit(Decisions(owed=[notice]), self.now())
+        self.successResultOf(Deferred.fromCoroutine(before))
         self.start()
-        self.assertEqual(self.pipeline.decider.knows_the_past, True)
         self.assertEqual(self.slack.texts, ["from before"])
 
     def test_a_store_that_does_not_open_is_told(self) -> None:
@@ -408,8 +473,8 @@ class BackpressureTests(WatchTestCase):
     """Reading stops while much is uncommitted, and for nothing else."""
 
     def test_reading_stops_above_1000_and_goes_on_at_500(self) -> None:
-        self.store.is_held = True
         self.start()
+        self.store.is_held = True
         self.receive(*[quiet()] * 1_000)
         self.assertEqual(self.stream.is_paused, False)
         self.receive(quiet())
@@ -424,8 +489,8 @@ class BackpressureTests(WatchTestCase):
         self.store.let_go()
 
     def test_reading_stops_above_4_mebibytes_and_goes_on_at_2(self) -> None:
-        self.store.is_held = True
         self.start()
+        self.store.is_held = True
         self.receive(*[quiet(MEGABYTE)] * 4)
         self.assertEqual(self.stream.is_paused, False)
         self.receive(quiet())
@@ -440,8 +505,8 @@ class BackpressureTests(WatchTestCase):
 
     def test_a_stream_that_forgot_is_paused_again(self) -> None:
         """A new connection reads; when it brings more than fits, it stops as well."""
-        self.store.is_held = True
         self.start()
+        self.store.is_held = True
         self.receive(*[quiet()] * 1_001)
         self.stream.is_paused = False
         self.receive(quiet())
@@ -466,13 +531,13 @@ class ReleaseTests(WatchTestCase):
     def setUp(self) -> None:
         """Hold the commits."""
         super().setUp()
-        self.store.is_held = True
         self.start()
+        self.store.is_held = True
 
     def test_a_notice_goes_out_after_its_commit(self) -> None:
         self.receive(box("Running"))
         self.turn(3)
-        self.assertEqual(len(self.store.commits), 1)
+        self.assertEqual(len(self.committed()), 1)
         self.assertEqual(self.slack.texts, [])
         self.store.let_go()
         self.assertEqual(self.slack.texts, ["box Running"])
@@ -487,9 +552,9 @@ class ReleaseTests(WatchTestCase):
     def test_a_timer_is_set_after_the_commit(self) -> None:
         self.stream_is("Disconnected")
         self.turn(3)
-        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.assertEqual(self.timers(), [20.0])  # that of the commit itself
         self.store.let_go()
-        self.assertEqual([c.getTime() for c in self.clock.getDelayedCalls()], [15.0])
+        self.assertEqual(self.timers(), [15.0])
 
 
 class FailingCommitTests(WatchTestCase):
@@ -510,8 +575,9 @@ class FailingCommitTests(WatchTestCase):
         self.receive(box("Running"))
         self.turn()
         self.clock.pump([1.0] * 3)
-        self.assertEqual(len(self.store.commits), 4)
-        self.assertEqual(len({id(decisions) for decisions in self.store.commits}), 1)
+        attempts = self.store.commits[1:]
+        self.assertEqual(len(attempts), 4)
+        self.assertEqual(len({id(decisions) for decisions in attempts}), 1)
         self.assertEqual(self.slack.texts, [])
         self.mend()
         self.assertEqual(self.slack.texts, ["box Running"])
@@ -530,8 +596,10 @@ class FailingCommitTests(WatchTestCase):
     def test_a_short_failure_leaves_the_stream_alone(self) -> None:
         self.receive(quiet())
         self.turn()
-        self.clock.pump([1.0] * 19)
+        self.clock.pump([1.0] * 18)
         self.mend()
+        self.assertEqual(self.stream.calls, [])
+        self.clock.advance(10.0)
         self.assertEqual(self.stream.calls, [])
 
     def test_after_20_seconds_the_stream_is_closed_until_it_works_again(self) -> None:
@@ -571,6 +639,27 @@ class FailingCommitTests(WatchTestCase):
         self.assertEqual(self.stream.calls, [])
         self.mend()
 
+    def test_a_commit_that_hangs_is_as_bad_as_one_that_fails(self) -> None:
+        """A disk that does not answer fails nothing; after 20 s the stream is closed all the same."""
+        self.store.problem = None
+        self.store.is_held = True
+        self.receive(box("Running"))
+        self.turn()
+        self.clock.advance(19.9)
+        self.assertEqual((self.stream.calls, self.pipeline.store_problem), ([], ""))
+        self.clock.advance(0.1)
+        self.assertEqual(self.stream.calls, ["suspend: the store cannot be written"])
+        self.assertEqual(self.pipeline.store_problem, "nothing was written for 20 s")
+        self.assertEqual(
+            self.said("error"), ["the store cannot be written: nothing was written for 20 s"]
+        )
+        self.clock.advance(100.0)
+        self.assertEqual(len(self.stream.calls), 1)
+        self.store.let_go()
+        self.assertEqual(self.stream.calls, ["suspend: the store cannot be written", "redial"])
+        self.assertEqual(self.slack.texts, ["box Running"])
+        self.assertEqual(self.pipeline.store_problem, "")
+
     def test_stopping_meanwhile_says_what_is_lost(self) -> None:
         """The decisions that could not be kept, and what waited behind them."""
         self.receive(*[quiet()] * 3)
@@ -579,6 +668,145 @@ class FailingCommitTests(WatchTestCase):
         self.pipeline.stopService()
         self.assertEqual(self.said("warn"), ["stopped with 4 inputs uncommitted"])
         self.assertEqual(self.said("critical"), [])
+
+
+class OpeningTests(WatchTestCase):
+    """The store is opened first, and what begins every run is committed before all else."""
+
+    def test_what_begins_a_run_is_the_first_commit(self) -> None:
+        self.receive(quiet())
+        self.start()
+        self.turn()
+        self.assertEqual([type(portion[0]) for portion in self.committed()], [Message])
+
+    def test_numbers_go_on_where_they_ended(self) -> None:
+        """What arrived before the restart is told from what arrives after it."""
+        later = Pipeline(self.pipeline.decider, self.outbox, self.clock, self.now, self.started, 41)
+        later.receive("main", quiet())
+        self.assertEqual(later.last_number(), 42)
+
+    def test_a_store_that_cannot_be_opened_is_tried_again(self) -> None:
+        """For a start it counts as a commit that fails: nothing is decided meanwhile."""
+        self.store.open_problem = StoreUnwritableError("the disk is away")
+        self.start()
+        self.receive(box("Running"))
+        self.clock.pump([1.0] * 20)
+        self.assertEqual(self.store.commits, [])
+        self.assertEqual(self.pipeline.store_problem, "the disk is away")
+        self.assertEqual(self.stream.calls, ["suspend: the store cannot be written"])
+        self.store.open_problem = None
+        self.clock.pump([1.0, 0.0])
+        self.assertEqual(self.pipeline.store_problem, "")
+        self.assertEqual(self.stream.calls, ["suspend: the store cannot be written", "redial"])
+        self.assertEqual(self.slack.texts, ["box Running"])
+
+
+class CarryOutTests(WatchTestCase):
+    """What a person wants is an input like any other; its asker hears when it is kept."""
+
+    def test_it_fires_when_it_is_committed_with_what_was_decided(self) -> None:
+        self.start()
+        self.store.is_held = True
+        self.receive(quiet())
+        drop = Drop((7,), self.now())
+        done = self.pipeline.carry_out(drop)
+        equal = self.pipeline.carry_out(Drop((7,), self.now()))
+        self.turn()
+        self.assertNoResult(done)
+        self.store.let_go()
+        decisions = self.successResultOf(done)
+        self.assertIs(self.successResultOf(equal), decisions)
+        self.assertIs(decisions.inputs[1], drop)
+        self.assertEqual([type(owed).__name__ for owed in decisions.owed], ["Dropped", "Dropped"])
+
+    def test_what_is_behind_it_in_the_queue_is_not_waited_for(self) -> None:
+        self.start()
+        self.store.is_held = True
+        done = self.pipeline.carry_out(Drop((7,), self.now()))
+        self.turn()
+        later = self.pipeline.carry_out(Drop((8,), self.now()))
+        self.store.let_go()
+        self.successResultOf(done)
+        self.assertNoResult(later)
+        self.turn()
+        self.store.let_go()
+        self.successResultOf(later)
+
+
+class SavingTests(WatchTestCase):
+    """The inventory is saved every now and then, each time as it was after a commit."""
+
+    def saved_count(self) -> int:
+        """Count the times that it was saved."""
+        return len(self.store.saved)
+
+    def test_it_is_saved_every_minute(self) -> None:
+        """Also if nothing came: the store then knows when we last ran."""
+        self.start()
+        self.receive(box("Running"))
+        self.turn()
+        self.clock.pump([5.0] * 11)
+        self.assertEqual(self.saved_count(), 0)
+        self.clock.advance(5.0)
+        self.assertEqual(self.store.saved, [(self.now(), {("main", "container", "Running")})])
+        self.clock.pump([5.0] * 12)
+        self.assertEqual(self.store.saved[1:], [(self.now(), set())])
+
+    def test_it_is_saved_after_many_inputs(self) -> None:
+        self.start()
+        for _ in range(SAVE_AFTER_COUNT // 500 - 1):
+            self.receive(*[quiet()] * 500)
+            self.turn()
+        self.receive(*[quiet()] * 499)
+        self.turn()
+        self.assertEqual(self.saved_count(), 0)
+        self.receive(quiet())
+        self.turn()
+        self.assertEqual(self.saved_count(), 1)
+
+    def test_never_between_deciding_and_its_commit(self) -> None:
+        """What was decided and could not be kept must not be known after a restart."""
+        self.start()
+        self.store.is_held = True
+        self.receive(box("Running"))
+        self.turn()
+        self.clock.pump([5.0] * 13)
+        self.assertEqual(self.saved_count(), 0)
+        self.store.let_go()
+        self.assertEqual(self.store.saved, [(self.now(), {("main", "container", "Running")})])
+
+    def test_what_could_not_be_saved_is_saved_the_next_time(self) -> None:
+        self.start()
+        self.receive(box("Running"))
+        self.turn()
+        self.store.save_problem = StoreUnwritableError("the disk is full")
+        self.clock.pump([5.0] * 12)
+        self.store.save_problem = None
+        self.clock.pump([5.0] * 12)
+        self.assertEqual(
+            [keys for _, keys in self.store.saved], [{("main", "container", "Running")}] * 2
+        )
+
+    def test_a_new_file_in_place_of_a_damaged_one_gets_everything(self) -> None:
+        """What rules remember with the next commit, the inventory right behind it."""
+        self.start()
+        self.receive(box("Running"))
+        self.stream_is("Disconnected")
+        self.turn()
+        self.clock.pump([5.0] * 12)
+        self.turn()
+        self.store.saved.clear()
+        self.store.commits.clear()
+        self.store.replaced_count += 1
+        self.receive(quiet())
+        self.turn(2)
+        self.assertEqual(
+            [keys for _, keys in self.store.saved],
+            [{("main", "container", "Running"), ("main", "stream", "main")}],
+        )
+        first, second = self.store.commits
+        self.assertEqual((first.records, second.inputs), ({}, [Tick(self.now())]))
+        self.assertEqual(sorted(kind for kind, _ in second.records), ["incident", "member"])
 
 
 class TimerTests(WatchTestCase):
@@ -594,13 +822,13 @@ class TimerTests(WatchTestCase):
         self.stream_is("Disconnected")
         self.turn()
         self.clock.advance(1.0)
-        self.assertEqual([c.getTime() for c in self.clock.getDelayedCalls()], [15.0])
+        self.assertEqual(self.timers(), [15.0])
         self.receive(service_of_stack())
         self.turn()
-        self.assertEqual([c.getTime() for c in self.clock.getDelayedCalls()], [11.0])
+        self.assertEqual(self.timers(), [11.0])
         self.clock.advance(10.0)
         self.assertEqual(self.slack.texts, ["(unknown) (details unknown)"])
-        self.assertEqual([c.getTime() for c in self.clock.getDelayedCalls()], [15.0])
+        self.assertEqual(self.timers(), [15.0])
 
     def test_what_is_due_is_done(self) -> None:
         self.stream_is("Disconnected")
@@ -612,7 +840,7 @@ class TimerTests(WatchTestCase):
         self.assertEqual(self.slack.texts, ["down"])
         self.assertEqual(self.slack.forms, [Form.TRIGGER])
         self.assertEqual(self.committed()[-1], [Tick(self.now())])
-        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.assertEqual(self.timers(), [])
 
     def test_no_timer_is_left_when_it_stops_amid_a_commit(self) -> None:
         self.stream_is("Disconnected")
@@ -630,7 +858,7 @@ class TimerTests(WatchTestCase):
         self.clock.advance(5.0)
         self.turn()
         self.assertEqual(self.slack.texts, [])
-        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.assertEqual(self.timers(), [])
 
 
 class StopTests(WatchTestCase):
@@ -641,6 +869,7 @@ class StopTests(WatchTestCase):
         super().setUp()
         self.children = [RecordingChild(name, self.told.append) for name in ("one", "status")]
         self.closing: Deferred[None] | None = None
+        self.used: list[Configuration] = []
         self.watch = Watch(
             self.pipeline,
             self.outbox,
@@ -649,8 +878,10 @@ class StopTests(WatchTestCase):
             self.clock,
             lambda: self.told.append("says that it stops"),
             self.close,
+            self.used.append,
         )
         self.watch.startService()
+        self.addCleanup(self.pipeline.stopService)  # again, for tests that do not stop it
 
     async def close(self) -> None:
         """Close the connections, when the test lets them."""
@@ -691,6 +922,7 @@ class StopTests(WatchTestCase):
                 "says that it stops",
                 "the stream stops",
                 "slack is told",
+                "the inventory is saved",
                 "connections close",
                 "the store closes",
                 "one stops",
@@ -731,7 +963,7 @@ class StopTests(WatchTestCase):
         self.children[0].stopping = Deferred()
         self.stop()
         self.assertIn("status stops", self.told)
-        self.assertEqual(self.said("warn"), ["stopping one took longer than 0.4 s"])
+        self.assertEqual(self.said("warn"), ["stopping one took longer than 0.3 s"])
 
     def test_everything_hangs(self) -> None:
         """Less than five seconds, and each is named."""
@@ -748,11 +980,11 @@ class StopTests(WatchTestCase):
             self.said("warn"),
             [
                 "stopping stream:main took longer than 3.0 s",
-                "closing connections took longer than 0.4 s",
+                "closing connections took longer than 0.3 s",
                 "stopped with 100 notices undelivered: slack 100",
-                "closing the store took longer than 0.4 s",
-                "stopping one took longer than 0.4 s",
-                "stopping status took longer than 0.4 s",
+                "closing the store took longer than 0.3 s",
+                "stopping one took longer than 0.3 s",
+                "stopping status took longer than 0.3 s",
             ],
         )
 

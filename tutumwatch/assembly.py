@@ -9,7 +9,12 @@ from urllib.parse import urlsplit
 
 import attrs
 from twisted.application.service import IService
-from twisted.internet.endpoints import HostnameEndpoint, serverFromString, wrapClientTLS
+from twisted.internet.endpoints import (
+    HostnameEndpoint,
+    UNIXServerEndpoint,
+    serverFromString,
+    wrapClientTLS,
+)
 from twisted.internet.interfaces import (
     IReactorTime,
     IStreamClientEndpoint,
@@ -18,8 +23,13 @@ from twisted.internet.interfaces import (
 from twisted.internet.ssl import optionsForClientTLS
 from twisted.logger import Logger
 
+from tutumwatch.config.heartbeat import HeartbeatSettings
 from tutumwatch.config.plans import Configuration, NotifierPlan, StreamPlan
 from tutumwatch.config.status import DEFAULT_LISTEN, OFF
+from tutumwatch.config.store import IN_MEMORY
+from tutumwatch.control.commands import Commands
+from tutumwatch.control.service import SOCKET_MODE, ControlService
+from tutumwatch.control.wire import socket_path
 from tutumwatch.events.inputs import LinkType, Started
 from tutumwatch.http import Web, load_trust_root
 from tutumwatch.inventory.inventory import Inventory
@@ -38,6 +48,7 @@ from tutumwatch.rules.decider import Decider
 from tutumwatch.rules.incidents import Incidents
 from tutumwatch.secret import Secret
 from tutumwatch.status.health import HealthCheck
+from tutumwatch.status.heartbeat import Heartbeat
 from tutumwatch.status.sdnotify import ServiceManager
 from tutumwatch.status.service import StatusService
 from tutumwatch.stream.factory import DialListener, StreamFactory
@@ -85,13 +96,15 @@ def make_watch(
         decider, outbox, list(parts.streams.values()), lambda: pipeline.store_problem
     )
     status = StatusService(health.check, _listen(configuration, reactor), manager, reactor)
+    parts.make_control(configuration.store_path, store, health)
+    parts.make_heartbeat(configuration.heartbeat, health)
     _say_what_is_on(configuration)
     return Watch(
         pipeline,
         outbox,
         list(parts.streams.values()),
         # The status comes last: it tells the service manager that all has started.
-        [*parts.notifiers.values(), *embedded, status],
+        [*parts.notifiers.values(), *embedded, *parts.others(), status],
         reactor,
         status.say_stopping,
         parts.close,
@@ -113,6 +126,8 @@ class _Parts:
     _clients: dict[str, ResourceClient] = attrs.field(factory=dict)
     _look_ups: LookUps = attrs.field(init=False)
     _catch_ups: dict[str, CatchUp] = attrs.field(factory=dict)
+    _control: ControlService | None = None
+    _heartbeat: Heartbeat | None = None
 
     def make_deliverer(self, plan: NotifierPlan, store: Store) -> Deliverer:
         """Make a notifier's service and what delivers to it, in the state that it last had."""
@@ -169,8 +184,30 @@ class _Parts:
             )
         pipeline.connect(self.streams.values(), self._look_ups, self._catch_ups)
 
+    def make_control(self, store_path: str, store: Store, health: HealthCheck) -> None:
+        """Make what listens to the command line, unless no other process can know the store."""
+        if store_path == IN_MEMORY:
+            return
+        path = socket_path(store_path)
+        carry_out = self._pipeline.carry_out
+        commands = Commands(store, carry_out, self._now, lambda: health.check().to_object())
+        endpoint = UNIXServerEndpoint(self._reactor, path, mode=SOCKET_MODE, wantPID=0)
+        self._control = ControlService(path, endpoint, commands.do, self._reactor)
+
+    def make_heartbeat(self, settings: HeartbeatSettings, health: HealthCheck) -> None:
+        """Make the heartbeat, if one is wanted."""
+        if settings.url is not None:
+            web, interval = self._webs.get(None), settings.interval.seconds
+            self._heartbeat = Heartbeat(health.check, settings.url, interval, web, self._reactor)
+
+    def others(self) -> Sequence[IService]:
+        """Give the services that are there if a configuration wants them."""
+        return [service for service in (self._control, self._heartbeat) if service is not None]
+
     def use(self, fresh: Configuration) -> None:
         """Go on with the credentials and addresses that a configuration has now."""
+        if self._heartbeat is not None and fresh.heartbeat.url is not None:
+            self._heartbeat.use(fresh.heartbeat.url)
         for notifier in fresh.notifiers:
             if notifier.name in self.notifiers:
                 web = self._webs.get(notifier.ca_file)
@@ -181,7 +218,9 @@ class _Parts:
                 self._clients[stream.name].use(stream.rest, stream.credentials.headers())
 
     async def close(self) -> None:
-        """Close what the services share."""
+        """Close what the services share, and what must not be there when the store is free."""
+        if self._control is not None:
+            await self._control.stopService()
         for catch_up in self._catch_ups.values():
             catch_up.stop()
         self._look_ups.stop()

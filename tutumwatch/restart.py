@@ -74,7 +74,14 @@ def restore(
         decider.remember_uuids(item)
     inventory = decider.inventory
     inventory.restore(restored.resources)
-    decider.restore(restored.records, restored.waiting, restored.last_number, now)
+    kept = (restored.records, restored.waiting, restored.last_number)
+    unreadable = decider.restore(*kept, now)
+    if unreadable:
+        _log.error(
+            "{count} records of incidents cannot be read and are forgotten; what was open may "
+            "have to be resolved by hand",
+            count=unreadable,
+        )
     for item in restored.later:
         decider.replay(item)
     decider.counts.clear()

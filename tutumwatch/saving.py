@@ -75,8 +75,10 @@ class InventorySaver:
         changed = self._inventory.take_unsaved()
         try:
             await self._store.checkpoint(changed, self._now())
-        except StoreUnwritableError:  # it is told where commits fail
+        except BaseException as problem:
             self._inventory.save_again(changed)
+            if not isinstance(problem, StoreUnwritableError):  # that is told where commits fail
+                raise
 
     def _failed(self, failure: Failure) -> None:
         self._log.failure("saving the inventory failed", failure)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+import sys
 import time
 from collections.abc import Callable
 from functools import partial
@@ -84,7 +85,8 @@ class Options(usage.Options):
 def makeService(options: Options) -> IService:
     """Make the service that twistd runs.
 
-    :raises UsageError: if there is no store to be had; then nothing was started.
+    :raises SystemExit: if there is no store to be had; then nothing was started. Twisted would show
+        a traceback of any other exception.
     """
     from twisted.internet import reactor
 
@@ -102,7 +104,7 @@ def makeService(options: Options) -> IService:
             [options["embedded"].make_bridge(reactor)] if options["demo"] else [],
         )
     except StoreUnusableError as problem:
-        raise usage.UsageError(str(problem)) from None
+        raise SystemExit(f"tutumwatch: {problem}") from None
 
     def reload() -> None:
         """Read the credentials again, and ask whoever refused them."""
@@ -135,7 +137,8 @@ def make_store(path: str, reactor: Any, utc_now: Callable[[], float]) -> SQLiteS
 
     lock = Lock(Path(f"{path}.lock"))
     if path != IN_MEMORY:
-        lock.take(lambda said: _log.warn("{said}", said=said))
+        lock.take(_say)
+        reactor.callWhenRunning(lock.sign)
 
     def end() -> None:
         """Let go of the thread and the lock, which would go with the process as well."""
@@ -144,3 +147,8 @@ def make_store(path: str, reactor: Any, utc_now: Callable[[], float]) -> SQLiteS
         lock.release()
 
     return SQLiteStore(path, connect, utc_now, in_thread, end)
+
+
+def _say(said: str) -> None:
+    """Tell whoever starts us: nobody sees the log yet, and half a minute is long."""
+    sys.stderr.write(f"tutumwatch: {said}\n")

@@ -13,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.config.cases import CREDENTIALS, environment_of
 from tests.rules.world import World, forms, notices
+from tutumwatch.assembly import make_decider
 from tutumwatch.bridge.announcement import Announcement
 from tutumwatch.bridge.demo.cloud import DemoCloud
 from tutumwatch.bridge.objects import object_of
@@ -21,7 +22,6 @@ from tutumwatch.events.inputs import Found, Listed, Looked
 from tutumwatch.resources.catchup import LISTED_TYPES
 from tutumwatch.rules.decisions import Decisions
 from tutumwatch.rules.notice import Notice
-from tutumwatch.tap import make_decider
 
 VARIABLES = {
     **CREDENTIALS,
@@ -68,7 +68,7 @@ class Cloud:
     def empty(cls) -> Cloud:
         """Make a cloud of which nothing is known."""
         configuration = load_configuration(None, environment_of(VARIABLES), DOCKER)
-        return cls(World(make_decider(configuration, "run")))
+        return cls(World(make_decider(configuration)))
 
     @classmethod
     def known(cls) -> Cloud:

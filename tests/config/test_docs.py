@@ -10,8 +10,10 @@ from typing import get_type_hints
 import msgspec
 
 from tests.config.cases import LoadingTestCase
+from tutumwatch.config.heartbeat import HeartbeatSettings
 from tutumwatch.config.load import TABLES
 from tutumwatch.config.status import StatusSettings
+from tutumwatch.config.store import StoreSettings
 from tutumwatch.notifiers.contract import NotifierSettings
 from tutumwatch.notifiers.maker import find_makers
 from tutumwatch.rules.incident_rules import IncidentSettings
@@ -26,6 +28,7 @@ FROM_THE_TUTORIAL = (ROOT / "docs/from-the-tutorial.md").read_text("utf-8")
 VARIABLES = {
     "TUTUM_AUTH": "Basic b3BzOms=",
     "STAGING_AUTH": "ApiKey ops:k",
+    "HEARTBEAT_URL": "https://hc-ping.example/x",
     "SLACK_URL": "https://hooks.slack.com/services/T0/B0/x",
     "PAGERDUTY_KEY": "0123456789abcdef0123456789abcdef",
 }
@@ -51,7 +54,7 @@ class ExamplesTests(LoadingTestCase):
         (secrets / "apikey").write_text("k\n")
         readme = (ROOT / "README.md").read_text("utf-8")
         blocks = toml_blocks(CONFIGURATION) + toml_blocks(readme)
-        self.assertEqual(len(blocks), 6)
+        self.assertEqual(len(blocks), 8)
         for block in blocks:
             text = block.replace("/run/secrets/", f"{secrets.absolute()}/")
             configuration = self.load(text, **VARIABLES)
@@ -105,7 +108,9 @@ class KeysTests(LoadingTestCase):
 
     def test_every_key(self) -> None:
         self.assert_documented("`[streams.NAME]`", StreamSettings)
+        self.assert_documented("`[store]`", StoreSettings)
         self.assert_documented("`[status]`", StatusSettings)
+        self.assert_documented("`[heartbeat]`", HeartbeatSettings)
         self.assert_documented("`[notifiers.NAME]`", NotifierSettings)
         self.assert_documented("`[[messages]]`", MessageSettings)
         self.assert_documented("`[[incidents]]`", IncidentSettings)

@@ -62,7 +62,7 @@ ALL_MISTAKES = [
     "2: streams.main.url: expected a URL that begins with wss:// (or ws://) and names a host",
     "3: streams.main.auth: NO_SUCH_VARIABLE is not set, nor NO_SUCH_VARIABLE_FILE; set one, or write ${NO_SUCH_VARIABLE:-default}",
     "4: streams.main.ping_intervall: there is no such key (did you mean 'ping_interval'?); known are url, rest, auth, user, apikey, credentials, ca_file, ping_interval, ping_timeout, handshake_timeout",
-    "6: stream: there is no such table (did you mean 'streams'?); known are streams, status, notifiers, messages, incidents",
+    "6: stream: there is no such table (did you mean 'streams'?); known are streams, store, status, heartbeat, notifiers, messages, incidents",
     "9: notifiers.ops.kind: 'slak' is no kind of notifier (did you mean 'slack'?); known are console, pagerduty, slack",
     "13: notifiers.slack.url: expected a URL that begins with https:// (or http://) and names a host",
     "14: notifiers.slack.batch: expected a whole number, got a text",

@@ -30,6 +30,7 @@ from tutumwatch.config.environment import Environment
 from tutumwatch.config.load import load_configuration
 from tutumwatch.config.plans import Configuration
 from tutumwatch.config.status import DEFAULT_LISTEN
+from tutumwatch.config.store import state_folder
 
 HOME = "/var/lib/tutumwatch"
 UID = "10001"
@@ -133,6 +134,18 @@ class DockerfileTests(SynchronousTestCase):
         self.assertGreater(names.index("USER"), max(i for i, n in enumerate(names) if n == "RUN"))
         self.assertEqual(self.named("WORKDIR"), [HOME])
 
+    def test_what_is_owed_lies_in_a_volume(self) -> None:
+        """Made before the volume is declared, and the user's: else root would own a new one."""
+        (volume,) = [i.words for i in self.image if i.name == "VOLUME"]
+        self.assertEqual(volume, [HOME])
+        names = [i.name for i in self.image]
+        (made,) = [n for n, i in enumerate(self.image) if f"-m 0700 {HOME}" in i.rest]
+        self.assertLess(made, names.index("VOLUME"))
+        (variables,) = self.named("ENV")
+        found = dict(word.split("=", 1) for word in variables.split())
+        self.assertEqual(found["STATE_DIRECTORY"], HOME)
+        self.assertEqual(state_folder(Environment(found, Path("/elsewhere"))), Path(HOME))
+
     def test_it_starts_in_exec_form_and_without_a_pid_file(self) -> None:
         """A shell in front would keep SIGTERM from us; `tutumwatch run` writes no pid file."""
         commands = [i.words for i in self.image if i.name in {"ENTRYPOINT", "CMD"}]
@@ -227,6 +240,8 @@ class UnitTests(DeployTestCase):
             ("WatchdogSec", "60"),
             ("Restart", "on-failure"),
             ("TimeoutStopSec", "15"),
+            ("StateDirectory", Path(HOME).name),
+            ("StateDirectoryMode", "0700"),
         ):
             self.assertEqual(self.unit[name], [value], name)
 

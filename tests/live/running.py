@@ -23,7 +23,7 @@ from tests.fakes.pagerduty import FakePagerDuty
 from tests.fakes.scripted import ScriptedServer
 from tests.fakes.slack import FakeSlack
 from tests.fakes.tutum import FakeTutum
-from tests.secrets_check import SecretsCheckedTestCase, parts_of
+from tests.secrets_check import SecretsCheckedTestCase, parts_of, read_stores
 from tutumwatch.assembly import make_watch
 from tutumwatch.config.environment import Environment
 from tutumwatch.config.load import load_configuration
@@ -72,6 +72,7 @@ class LiveTestCase(SecretsCheckedTestCase, TestCase):
     slack: FakeSlack
     pagerduty: FakePagerDuty
     watch: Watch
+    home: Path
 
     async def setUp(self) -> None:  # type: ignore[override] # trial awaits a coroutine here
         """Start the fakes."""
@@ -101,21 +102,30 @@ class LiveTestCase(SecretsCheckedTestCase, TestCase):
     def folder(self) -> Path:
         """Make a folder of this test's own."""
         folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        return Path(folder.name)
+        path = Path(folder.name)
+
+        def clean() -> None:
+            """Look for secrets in what a store that was there has kept."""
+            self.outputs += read_stores(path)
+            folder.cleanup()
+
+        self.addCleanup(clean)
+        return path
 
     def start(
         self,
         configuration: str | None = None,
         dice: random.Random | None = None,
+        home: Path | None = None,
         **variables: str,
     ) -> Watch:
         """Start the watcher, which ends before the fakes do; wait for nothing.
 
         :param configuration: the text of a file; without one the environment alone counts.
+        :param home: of its user, who has its store there; by default one that was never used.
         :param variables: set besides the usual ones; an empty one is as good as unset.
         """
-        folder = self.folder()
+        folder = self.home = home or self.folder()
         path = folder / "tutumwatch.toml"
         if configuration is not None:
             path.write_text(configuration, "utf-8")
@@ -129,8 +139,18 @@ class LiveTestCase(SecretsCheckedTestCase, TestCase):
             loaded, store, reactor, time.time, dice or random.Random(1), manager
         )
         self.watch.startService()
-        self.addCleanup(self.watch.stopService)
+        self.addCleanup(self.stop, self.watch)
         return self.watch
+
+    def stop(self, watch: Watch) -> Deferred[None] | None:
+        """Stop a watcher, unless that was done."""
+        return watch.stopService() if watch.running else None
+
+    async def restart(self, configuration: str | None = None, **variables: str) -> Watch:
+        """Stop the watcher, unless that was done, and start it again on its store."""
+        if self.watch.running:
+            await self.watch.stopService()
+        return self.start(configuration, None, self.home, **variables)
 
     async def start_connected(self, configuration: str | None = None) -> Watch:
         """Start the watcher and wait until it is connected and its first resolve has arrived."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
+from pathlib import Path
 from typing import cast
 
 import attrs
-from tutumwatch.outbox.memory import MemoryStore
 from twisted.internet import reactor as real_reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -18,6 +19,7 @@ from tests.fakes.scripted import ScriptedServer
 from tests.fakes.slack import FakeSlack
 from tests.live.running import until
 from tests.notifiers.cases import notice
+from tests.outbox.cases import memory_store
 from tests.secrets_check import RecordedLog, find_leaks, parts_of
 from tutumwatch.http import NoResponse, Request, Response, Web
 from tutumwatch.notifiers import pagerduty, slack
@@ -25,12 +27,15 @@ from tutumwatch.notifiers.contract import Notifier, Pace
 from tutumwatch.notifiers.pagerduty import PagerDuty
 from tutumwatch.notifiers.service import NotifierService
 from tutumwatch.notifiers.slack import Slack
+from tutumwatch.outbox.backlog import HEADS_MAX_COUNT
 from tutumwatch.outbox.deliverer import Deliverer
+from tutumwatch.outbox.digest import write_digest
 from tutumwatch.outbox.gate import State
 from tutumwatch.outbox.outbox import Outbox
 from tutumwatch.rules.decisions import Decisions
 from tutumwatch.rules.notice import Form, Notice
 from tutumwatch.secret import Secret
+from tutumwatch.tap import make_store
 
 reactor = cast("IReactorTime", real_reactor)
 KEY = "0123456789abcdef0123456789abcdef"
@@ -60,9 +65,13 @@ class DeliveryTestCase(TestCase):
         self.addCleanup(self.log.stop)
         self.web = Web.over_sockets(reactor, time.time)
         self.addCleanup(lambda: Deferred.fromCoroutine(self.web.close()))
-        self.store = MemoryStore()
+        self.store = memory_store()
+        store = self.store
+        self.addCleanup(lambda: Deferred.fromCoroutine(store.close()))
 
-    def outbox(self, notifier: Notifier, pace: Pace) -> Outbox:
+    def outbox(
+        self, notifier: Notifier, pace: Pace, heads_max_count: int = HEADS_MAX_COUNT
+    ) -> Outbox:
         """Make an outbox; it is stopped when the test ends."""
         service = NotifierService("ops", notifier, ImpatientWeb(self.web))
         deliverer = Deliverer(
@@ -71,8 +80,11 @@ class DeliveryTestCase(TestCase):
             self.store,
             pace,
             reactor,
+            lambda: 0.0,
             lambda: HASTE,
             lambda *_: None,
+            lambda held: write_digest(held, str, 0.0),
+            heads_max_count,
         )
         outbox = Outbox(self.store, {"ops": deliverer}, reactor)
         self.addCleanup(lambda: Deferred.fromCoroutine(outbox.drain(0.0)))
@@ -80,7 +92,7 @@ class DeliveryTestCase(TestCase):
 
     async def owe(self, outbox: Outbox, *notices: Notice) -> None:
         """Owe some notices."""
-        outbox.release(await outbox.commit(Decisions(owed=list(notices))))
+        outbox.release(await outbox.commit(Decisions(owed=list(notices)), 0.0))
 
     async def all_delivered(self, fake: ScriptedServer) -> None:
         """Wait until nothing is owed."""
@@ -166,8 +178,8 @@ class IncidentTests(DeliveryTestCase):
         self.assertEqual((fake.opened_count("k"), fake.opened_count("other")), (0, 1))
 
 
-class SlackTests(DeliveryTestCase):
-    """Every text arrives, in order, through a Slack that fails."""
+class SlackTestCase(DeliveryTestCase):
+    """Gives each test a Slack."""
 
     async def fake_slack(self) -> FakeSlack:
         """Start a Slack whose webhook has a long secret."""
@@ -175,6 +187,10 @@ class SlackTests(DeliveryTestCase):
         self.addCleanup(lambda: Deferred.fromCoroutine(fake.stop()))
         fake.secret_path = "/services/T0AB12CD/B0EF34GH/s3cr3tt0kens3cr3tt0ken"
         return fake
+
+
+class SlackTests(SlackTestCase):
+    """Every text arrives, in order, through a Slack that fails."""
 
     async def test_through_faults_of_every_kind(self) -> None:
         fake = await self.fake_slack()
@@ -229,3 +245,41 @@ class SlackTests(DeliveryTestCase):
         self.assertLess(time.monotonic() - began, 2.0)
         self.assertIn("stopped with 100 notices undelivered: ops 100", self.log.output)
         await fake.when(lambda fake: fake.tcp_connection_count == 0)
+
+
+class RestartTests(SlackTestCase):
+    """What one process leaves in its file, the next one delivers; the file has a real thread."""
+
+    def setUp(self) -> None:
+        """Make a folder for it."""
+        super().setUp()
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.path = str(Path(folder.name, "outbox.sqlite"))
+
+    async def begin(self, fake: FakeSlack, heads_max_count: int) -> Outbox:
+        """Open the file and deliver from it."""
+        self.store = make_store(self.path, reactor, time.time)
+        self.store.restore()
+        outbox = self.outbox(Slack(Secret(fake.url)), Pace(), heads_max_count)
+        await outbox.open()
+        return outbox
+
+    async def test_what_was_left_is_delivered_in_its_order(self) -> None:
+        """Also if memory holds a few of it at a time. How the last request ended was noted."""
+        fake = await self.fake_slack()
+        fake.answer_always(Answer.hang())
+        outbox = await self.begin(fake, 10)
+        texts = [f"text {number:03}" for number in range(100)]
+        await self.owe(outbox, *(notice(text, key=text) for text in texts))
+        await fake.when(lambda fake: len(fake.requests) >= 1)
+        await outbox.drain(0.1)
+        await outbox.close()
+        self.assertIn("stopped with 100 notices undelivered: ops 100", self.log.output)
+        fake.answer_always(Answer())
+        outbox = await self.begin(fake, 10)
+        await self.all_delivered(fake)
+        self.assertEqual(fake.texts, texts)
+        self.assertEqual(self.store.counts["possible repeats"], 0)
+        await outbox.drain(1.0)
+        await outbox.close()

@@ -43,8 +43,12 @@ class ProgramTestCase(LiveTestCase):
     """Starts programs that end with the test, and checks all that they wrote for secrets."""
 
     def run_program(self, arguments: list[str], **variables: str) -> RunningProgram:
-        """Start a program with some variables."""
+        """Start a program with some variables.
+
+        Its user's home, where its store is, is not where it is started; by default it is new.
+        """
         self.cwd = self.folder()
+        variables = {"HOME": str(self.folder()), **variables}
         program = start_program(arguments, variables, self.cwd)
 
         async def end() -> None:
@@ -195,7 +199,7 @@ class RunningTests(ProgramTestCase):
         self.tutum.accept()
         self.slack.answer_ok()
         program.transport.signalProcess("HUP")
-        await program.says("asking again whoever refused us")
+        await program.says("whoever refused us is asked again")
         await self.tutum.when(lambda fake: fake.connection_count == 1)
         await self.slack.when(lambda fake: len(fake.texts) == 1)
         self.assertLess(await program.end("TERM"), 5.0)

@@ -21,6 +21,7 @@ from tests.live.running import BASIC, PAGERDUTY_KEY, TOKEN, USER, LiveTestCase, 
 from tests.secrets_check import parts_of
 from tutumwatch.notifiers.outcomes import Reason, RetryLater
 from tutumwatch.notifiers.service import NotifierService
+from tutumwatch.outbox.outbox import Outbox
 from tutumwatch.rules.notice import Form, Notice
 from tutumwatch.stream.service import StreamService
 
@@ -187,6 +188,8 @@ class HealthTests(LiveTestCase):
         await self.start_connected()
         self.tutum.send(container_event(BOX))
         await self.slack.when(lambda fake: len(fake.texts) == 1)
+        outbox = cast("Outbox", self.watch.getServiceNamed("outbox"))
+        await until(lambda: outbox.owed_counts() == {}, what="that it was delivered is noted")
         status, health = await self.health()
         self.assertEqual(status, 200)
         self.assertEqual(health["ok"], True)

@@ -8,12 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import quote, urlsplit
 
 import attrs
-from tutumwatch.outbox.memory import MemoryStore
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.notifiers.cases import ALL_STATUSES, ScriptedWeb, answer, notice
+from tests.outbox.cases import memory_store
 from tests.secrets_check import RecordedLog, find_leaks, parts_of
 from tutumwatch.http import NoResponse, Request, Response
 from tutumwatch.notifiers.contract import Notifier, Pace
@@ -22,6 +22,7 @@ from tutumwatch.notifiers.pagerduty import PagerDuty
 from tutumwatch.notifiers.service import NotifierService
 from tutumwatch.notifiers.slack import Slack
 from tutumwatch.outbox.deliverer import Deliverer
+from tutumwatch.outbox.digest import write_digest
 from tutumwatch.rules.decisions import Decisions
 from tutumwatch.rules.notice import Form, Notice
 from tutumwatch.secret import Secret
@@ -82,7 +83,7 @@ class NoSecretTests(SynchronousTestCase):
 
     def output_of(self, notifier: Notifier, web: ScriptedWeb) -> str:
         """Deliver through everything and give all that was written or kept."""
-        log, clock, store = RecordedLog(), Clock(), MemoryStore()
+        log, clock, store = RecordedLog(), Clock(), memory_store()
         service = NotifierService("ops", notifier, web)
         kept: list[object] = []
 
@@ -97,12 +98,14 @@ class NoSecretTests(SynchronousTestCase):
             store,
             Pace(),
             clock,
+            clock.seconds,
             lambda: 1.0,
             lambda *report: kept.append(report),
+            lambda held: write_digest(held, str, clock.seconds()),
         )
         for form in (Form.TRIGGER, Form.MESSAGE):
             owed = Decisions(owed=[notice(f"{form}", form, key=f"{form}")])
-            for head in self.successResultOf(Deferred.fromCoroutine(store.commit(owed))):
+            for head in self.successResultOf(Deferred.fromCoroutine(store.commit(owed, 0.0))):
                 deliverer.offer(head)
         deliverer.wake()
         for _ in range(70):

@@ -1,1 +1,1 @@
-"""Tests of what we owe: the store in memory, the gate, the deliverer, and the service of them."""
+"""Tests of what we owe: its rows, the gate, the deliverer, and the service of them."""

@@ -6,18 +6,30 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
 import attrs
-from tutumwatch.outbox.memory import MemoryStore
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, execute, succeed
 from twisted.internet.task import Clock
 from twisted.logger import formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.secrets_check import RecordedLog
+from tutumwatch.events.inputs import OwedRow
+from tutumwatch.inventory.resource import Key, Resource
 from tutumwatch.notifiers.contract import Pace
 from tutumwatch.notifiers.outcomes import Delivered, GiveUp, Outcome, Park, Reason, RetryLater
-from tutumwatch.outbox.deliverer import Deliverer
+from tutumwatch.outbox.backlog import HEADS_MAX_COUNT
+from tutumwatch.outbox.deliverer import Deliver, Deliverer
+from tutumwatch.outbox.digest import write_digest
 from tutumwatch.outbox.gate import State
-from tutumwatch.outbox.store import Delivery, Restored, Store, StoreUnwritableError
+from tutumwatch.outbox.sqlite.codec import decode_notice
+from tutumwatch.outbox.sqlite.store import MEMORY_PATH, SQLiteStore, connect
+from tutumwatch.outbox.store import (
+    Delivery,
+    Head,
+    HeldUp,
+    Restored,
+    Store,
+    StoreUnwritableError,
+)
 from tutumwatch.rules.decisions import Decisions, Owed
 from tutumwatch.rules.notice import Form, Notice
 
@@ -32,19 +44,40 @@ BAD = GiveUp(Reason.CLIENT, "400 invalid_payload")
 START = 5_000.0
 
 
+def open_store(path: str, utc_now: Callable[[], float] = lambda: 0.0) -> SQLiteStore:
+    """Make a store that does its work at once, in the thread of whoever asks."""
+    return SQLiteStore(path, connect, utc_now, execute, lambda: None)
+
+
+def memory_store() -> SQLiteStore:
+    """Make a store in memory."""
+    return open_store(MEMORY_PATH)
+
+
 def notice(
-    text: str, key: str | None = None, form: Form = Form.MESSAGE, notifier: str = "ops"
+    text: str,
+    key: str | None = None,
+    form: Form = Form.MESSAGE,
+    notifier: str = "ops",
+    *,
+    rule: str = "a rule",
+    at: float = 0.0,
 ) -> Notice:
     """Make a notice; its lane is its own unless a key is given."""
     return Notice(
         id=f"id of {text}",
         form=form,
-        rule="a rule",
+        rule=rule,
         notifier=notifier,
         key=text if key is None else key,
         text=text,
-        at=0.0,
+        at=at,
     )
+
+
+def escape(text: str) -> str:
+    """Escape as a destination would: so that it can be seen."""
+    return f"<{text}>"
 
 
 def limited(after_seconds: float | None) -> RetryLater:
@@ -98,32 +131,74 @@ class ScriptedDestination:
 
 @attrs.define
 class FaultyStore:
-    """A store in memory in front of which faults can be set, by the name of the call."""
+    """A store in front of which faults can be set, by the name of the call.
 
-    inner: MemoryStore
+    ``asked`` has the names of the calls that were made.
+    """
+
+    inner: Store
     faults: dict[str, Exception] = attrs.field(factory=dict)
+    asked: list[str] = attrs.field(factory=list)
+    replaced_count: int = 0
 
     def _meet_fault(self, call: str) -> None:
+        self.asked.append(call)
         if call in self.faults:
             raise self.faults[call]
 
-    async def open(self) -> Restored:
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """What became of notices."""
+        return self.inner.counts
+
+    def restore(self) -> Restored:
+        """Give what was kept."""
+        self._meet_fault("restore")
+        return self.inner.restore()
+
+    async def open(self) -> Sequence[Head]:
         """Open the store."""
+        self._meet_fault("open")
         return await self.inner.open()
 
-    async def commit(self, decisions: Decisions) -> Sequence[Delivery]:
+    async def commit(self, decisions: Decisions, at: float) -> Sequence[Head]:
         """Keep decisions."""
-        return await self.inner.commit(decisions)
+        self._meet_fault("commit")
+        return await self.inner.commit(decisions, at)
+
+    async def heads(self, notifier: str, count: int) -> Sequence[Head]:
+        """Give the first heads."""
+        self._meet_fault("heads")
+        return await self.inner.heads(notifier, count)
 
     async def begin(self, row_ids: Sequence[int]) -> Sequence[Delivery]:
         """Note what is about to be sent."""
         self._meet_fault("begin")
         return await self.inner.begin(row_ids)
 
-    async def finish(self, outcomes: Mapping[int, Outcome]) -> Sequence[Delivery]:
+    async def finish(
+        self, outcomes: Mapping[int, Outcome], up_seconds: Mapping[int, float]
+    ) -> Sequence[Head]:
         """Note how it ended."""
         self._meet_fault("finish")
-        return await self.inner.finish(outcomes)
+        return await self.inner.finish(outcomes, up_seconds)
+
+    async def digest(
+        self, notifier: str, before: float, write: Callable[[HeldUp], Notice]
+    ) -> Sequence[Head]:
+        """Tell what is old in one."""
+        self._meet_fault("digest")
+        return await self.inner.digest(notifier, before, write)
+
+    async def checkpoint(self, changed: Mapping[Key, Resource | None], at: float) -> None:
+        """Keep the inventory."""
+        self._meet_fault("checkpoint")
+        await self.inner.checkpoint(changed, at)
+
+    async def find(self, row_ids: Sequence[int]) -> Sequence[OwedRow]:
+        """Give those of some rows that there are."""
+        self._meet_fault("find")
+        return await self.inner.find(row_ids)
 
     def owed_counts(self) -> Mapping[str, int]:
         """Count what is owed."""
@@ -131,6 +206,7 @@ class FaultyStore:
 
     async def close(self) -> None:
         """Close the store."""
+        self._meet_fault("close")
         await self.inner.close()
 
 
@@ -145,7 +221,8 @@ class OutboxTestCase(SynchronousTestCase):
         self.clock = Clock()
         self.clock.advance(START)
         self.addCleanup(lambda: self.assertEqual(self.clock.getDelayedCalls(), []))
-        self.store = MemoryStore()
+        store = self.store = memory_store()
+        self.addCleanup(lambda: self.result_of(store.close()))
         self.destination = ScriptedDestination(self.clock)
         self.reports: list[tuple[float, str, State, str]] = []
 
@@ -153,38 +230,73 @@ class OutboxTestCase(SynchronousTestCase):
         """Give what a coroutine that waits for nothing comes to."""
         return self.successResultOf(Deferred.fromCoroutine(work))
 
+    def now(self) -> float:
+        """Give the watch's time: seconds since the test began."""
+        return self.clock.seconds() - START
+
     def deliverer(
         self,
         pace: Pace | None = None,
         store: Store | None = None,
         jitter: Callable[[], float] = lambda: 1.0,
         destination: ScriptedDestination | None = None,
+        name: str = "ops",
+        heads_max_count: int = HEADS_MAX_COUNT,
     ) -> Deliverer:
         """Make a deliverer to the destination, stopped when the test ends."""
+        return self.deliverer_to(
+            (destination or self.destination).deliver, pace, store, jitter, name, heads_max_count
+        )
+
+    def deliverer_to(
+        self,
+        deliver: Deliver,
+        pace: Pace | None = None,
+        store: Store | None = None,
+        jitter: Callable[[], float] = lambda: 1.0,
+        name: str = "ops",
+        heads_max_count: int = HEADS_MAX_COUNT,
+    ) -> Deliverer:
+        """Make a deliverer to whatever takes notices, stopped when the test ends."""
         made = Deliverer(
-            "ops",
-            (destination or self.destination).deliver,
+            name,
+            deliver,
             store or self.store,
             pace or Pace(),
             self.clock,
+            self.now,
             jitter,
-            lambda name, state, reason: self.reports.append(
-                (self.clock.seconds() - START, name, state, reason)
-            ),
+            lambda name, state, reason: self.reports.append((self.now(), name, state, reason)),
+            lambda held: write_digest(held, escape, self.now()),
+            heads_max_count,
         )
         self.addCleanup(made.cancel)
         self.addCleanup(made.stop)
         return made
 
-    def commit(self, *owed: Owed) -> Sequence[Delivery]:
+    def commit(self, *owed: Owed) -> Sequence[Head]:
         """Commit decisions and give the new heads."""
-        return self.result_of(self.store.commit(Decisions(owed=list(owed))))
+        return self.result_of(self.store.commit(Decisions(owed=list(owed)), self.now()))
 
     def owe(self, deliverer: Deliverer, *owed: Owed) -> None:
         """Commit decisions and release them."""
         for head in self.commit(*owed):
             deliverer.offer(head)
         deliverer.wake()
+
+    def rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        """Look into the store's file, or change it."""
+        done = self.store._writer.do(lambda t: t.connection.execute(query, values).fetchall())
+        return self.successResultOf(done)
+
+    def notice_in(self, sealed: bytes) -> Notice:
+        """Read a notice as the file has it."""
+        return decode_notice(sealed)
+
+    def dead_letters(self) -> list[tuple[Notice, str]]:
+        """Give what was given up, and why."""
+        rows = self.rows("SELECT notice, reason FROM deliveries WHERE state = 3 ORDER BY id")
+        return [(self.notice_in(sealed), reason) for sealed, reason in rows]
 
     def recorded_log(self) -> RecordedLog:
         """Record the log until the test ends."""

@@ -46,20 +46,7 @@ class ChainTestCase(OutboxTestCase):
         """Make a deliverer to it."""
         web = Web(self.stub, self.clock, lambda: NOW + self.clock.seconds() - START)  # type: ignore[arg-type] # has a request() of that shape
         service = NotifierService("ops", notifier, web)
-        made = Deliverer(
-            "ops",
-            service.deliver,
-            self.store,
-            pace or Pace(),
-            self.clock,
-            lambda: 1.0,
-            lambda name, state, reason: self.reports.append(
-                (self.clock.seconds() - START, name, state, reason)
-            ),
-        )
-        self.addCleanup(made.cancel)
-        self.addCleanup(made.stop)
-        return made
+        return self.deliverer_to(service.deliver, pace)
 
     def run_for(self, seconds: float) -> None:
         """Let time pass, and the bytes flow."""
@@ -84,7 +71,7 @@ class FaultTests(ChainTestCase):
         self.respond = status(200, b"ok")
         self.run_for(10.0)
         self.assert_times([0, 1, 3, 7, 15, 31, 63])
-        self.assertEqual(self.store.delivered_count, 1)
+        self.assertEqual(self.store.counts["delivered"], 1)
 
     def test_401(self) -> None:
         """One attempt, the next after 300 s; the notices stay."""
@@ -110,7 +97,7 @@ class FaultTests(ChainTestCase):
             self.respond = status(200, b"ok")
             self.run_for(40.0)
             self.assert_times([0.0, again, again])
-            self.assertEqual(self.store.delivered_count, 2)
+            self.assertEqual(self.store.counts["delivered"], 2)
             deliverer.stop()
 
     def test_429_for_ever(self) -> None:
@@ -155,7 +142,7 @@ class FaultTests(ChainTestCase):
         self.owe(deliverer, notice("x", "lane"), notice("y", "lane"))
         self.stub.flush()
         self.assert_times([0, 0])
-        reasons = [letter.reason for letter in self.store.dead_letters]
+        reasons = [reason for _, reason in self.dead_letters()]
         self.assertEqual(reasons, ["400 invalid_payload"] * 2)
         self.assertEqual(deliverer.counts, {"GiveUp": 2})
 

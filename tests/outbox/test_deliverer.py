@@ -24,7 +24,7 @@ from tests.outbox.cases import (
 from tutumwatch.notifiers.contract import Pace
 from tutumwatch.notifiers.outcomes import Delivered, Outcome, Reason, RetryLater, Smaller
 from tutumwatch.notifiers.slack import PACE as SLACK_PACE
-from tutumwatch.outbox.deliverer import Deliverer
+from tutumwatch.outbox.gate import State
 from tutumwatch.rules.notice import Form, Notice
 
 TOO_BIG = Smaller(Reason.TOO_LARGE, "413")
@@ -211,11 +211,11 @@ class RetryTests(OutboxTestCase):
         for tenth_minute in range(144):
             self.pass_seconds(600.0, step=30.0)
             self.owe(deliverer, notice(f"fine at {tenth_minute}"))
-        self.assertEqual(self.store.dead_count, 0)
+        self.assertEqual(self.store.counts["dead"], 0)
         self.pass_seconds(600.0, step=30.0)
-        (letter,) = self.store.dead_letters
-        self.assertEqual(letter.notice.text, "poison")
-        self.assertRegex(letter.reason, r"^tried \d+ times: 503$")
+        ((letter, reason),) = self.dead_letters()
+        self.assertEqual(letter.text, "poison")
+        self.assertRegex(reason, r"^tried \d+ times: 503$")
         self.assertEqual(deliverer.counts["GiveUp"], 1)
         self.assertEqual(deliverer.counts["Delivered"], 145)
         self.assertEqual(self.store.owed_counts(), {})
@@ -226,7 +226,7 @@ class RetryTests(OutboxTestCase):
         self.destination.judge = lambda _notice: SERVER_DOWN
         self.owe(deliverer, notice("patient"))
         self.pass_seconds(7 * 24 * 3600.0, step=60.0)
-        self.assertEqual((self.store.dead_count, self.store.owed_counts()), (0, {"ops": 1}))
+        self.assertEqual((self.store.counts["dead"], self.store.owed_counts()), (0, {"ops": 1}))
         self.destination.judge = lambda _notice: Delivered()
         self.pass_seconds(120.0)
         self.assertEqual(self.store.owed_counts(), {})
@@ -255,8 +255,8 @@ class SmallerTests(OutboxTestCase):
         )
         self.owe(deliverer, *(notice(text) for text in letters(12)))
         self.assertEqual(self.destination.batches, [letters(12), *told(*letters(12))])
-        self.assertEqual([letter.notice.text for letter in self.store.dead_letters], ["n05"])
-        self.assertEqual([letter.reason for letter in self.store.dead_letters], ["413"])
+        letters_and_reasons = [(letter.text, reason) for letter, reason in self.dead_letters()]
+        self.assertEqual(letters_and_reasons, [("n05", "413")])
         self.assertEqual(deliverer.counts, {"Smaller": 12, "Delivered": 11, "GiveUp": 1})
 
     def test_then_they_share_requests_again(self) -> None:
@@ -280,7 +280,7 @@ class SmallerTests(OutboxTestCase):
         self.owe(deliverer, notice("resolved", "n11", Form.RESOLVE))
         self.destination.holds = False
         self.destination.end_one()
-        self.assertEqual(self.store.withdrawn_count, 2)
+        self.assertEqual(self.store.counts["withdrawn"], 2)
         self.destination.batches.clear()
         self.owe(deliverer, *(notice(f"more {text}") for text in letters(12)))
         self.assertEqual([len(batch) for batch in self.destination.batches], [12])
@@ -346,6 +346,18 @@ class FaultTests(OutboxTestCase):
         self.pass_seconds(1.0)
         self.assertEqual(self.destination.batches, told("x"))
 
+    def test_such_a_store_is_asked_once_a_second(self) -> None:
+        """However much is owed, and also by probes, which are in a hurry."""
+        for state in State:
+            store = FaultyStore(self.store, {"begin": UNWRITABLE})
+            deliverer = self.deliverer(Pace(concurrency_count=1), store=store)
+            deliverer.restore(state, "as it was")
+            self.owe(deliverer, *(notice(f"{state} {number}") for number in range(50)))
+            deliverer.wake()
+            self.pass_seconds(10.0)
+            self.assertEqual(store.asked.count("begin"), 11, state)
+            deliverer.stop()
+
     def test_what_was_sent_is_not_sent_again_because_it_could_not_be_noted(self) -> None:
         store = FaultyStore(self.store, {"finish": UNWRITABLE})
         deliverer = self.deliverer(store=store)
@@ -356,7 +368,7 @@ class FaultTests(OutboxTestCase):
         store.faults.clear()
         self.pass_seconds(1.0)
         self.assertEqual(self.destination.batches, told("x", "y"))
-        self.assertEqual(self.store.delivered_count, 2)
+        self.assertEqual(self.store.counts["delivered"], 2)
 
     def test_a_store_that_raises_does_not_end_the_loop(self) -> None:
         for call in ("begin", "finish"):
@@ -387,15 +399,70 @@ class FaultTests(OutboxTestCase):
                 return fault
             return self.destination.deliver(batch, memory)
 
-        deliverer = Deliverer(
-            "ops", deliver, self.store, Pace(), self.clock, lambda: 1.0, lambda *_: None
-        )
-        self.addCleanup(deliverer.stop)
+        deliverer = self.deliverer_to(deliver)
         self.owe(deliverer, notice("x", "a"), notice("y", "a"))
         self.pass_seconds(3.0)
         self.assertEqual(self.destination.batches, told("x", "y"))
         self.assertEqual(self.destination.times, [3.0, 3.0])
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError, ValueError)), 3)
+
+    def test_what_was_begun_and_then_failed_is_sent_again_as_it_may_have_arrived(self) -> None:
+        """Nobody knows what became of it: a resolve behind it does not withdraw it."""
+        store = FaultyStore(self.store, {"finish": ZeroDivisionError("a bug")})
+        deliverer = self.deliverer(store=store)
+        self.owe(deliverer, notice("down", "k", Form.TRIGGER))
+        store.faults.clear()
+        self.destination.judge = lambda _notice: REFUSED_FOR_SURE
+        self.pass_seconds(1.0)
+        self.owe(deliverer, notice("up", "k", Form.RESOLVE))
+        self.destination.judge = lambda _notice: Delivered()
+        self.pass_seconds(10.0)
+        self.assertEqual(self.destination.batches, told("down", "down", "down", "up"))
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_what_is_damaged_is_given_up_and_its_lane_goes_on(self) -> None:
+        """It is told, and does not count for or against the destination."""
+        log = self.recorded_log()
+        deliverer = self.deliverer(Pace(batch_count=3, rate_per_second=1.0))
+        self.destination.judge = lambda _notice: KEY_REFUSED
+        self.owe(deliverer, notice("first"))
+        self.owe(deliverer, notice("bad", "a", rule="r"), notice("behind it", "a"))
+        self.rows("UPDATE deliveries SET notice = NULL WHERE rule = 'r'")
+        self.destination.judge = lambda _notice: Delivered()
+        self.pass_seconds(302.0)
+        self.assertEqual(self.destination.batches, told("first", "first", "behind it"))
+        self.assertEqual(self.destination.times, [0.0, 300.0, 301.0])
+        self.assertEqual(self.store.counts, {"delivered": 2, "dead": 1})
+        self.assertEqual(
+            self.rows("SELECT reason FROM deliveries"), [("it was damaged on the disk",)]
+        )
+        self.assertEqual(
+            self.lines(log)[1:],
+            ["ops gave up a notice of rule r about a (cannot be read): it was damaged on the disk"],
+        )
+
+    def test_what_is_whole_is_sent_without_what_is_damaged(self) -> None:
+        deliverer = self.deliverer(Pace(batch_count=5))
+        self.destination.holds = True
+        self.owe(deliverer, notice("first"))
+        self.owe(deliverer, notice("a"), notice("bad", rule="r"), notice("b"))
+        self.rows("UPDATE deliveries SET notice = NULL WHERE rule = 'r'")
+        self.destination.end_one()
+        self.destination.end_one(TOO_BIG)
+        self.assertEqual(self.destination.batches, [["first"], ["a", "b"], ["a"]])
+        self.assertEqual(deliverer.counts, {"Delivered": 1, "GiveUp": 1, "Smaller": 2})
+
+    def test_of_two_of_which_one_is_damaged_the_other_goes_singly(self) -> None:
+        """Refused as too large, it is given up: no smaller request can be made."""
+        deliverer = self.deliverer(Pace(batch_count=5))
+        self.destination.holds = True
+        self.owe(deliverer, notice("first"))
+        self.owe(deliverer, notice("a"), notice("bad", rule="r"))
+        self.rows("UPDATE deliveries SET notice = NULL WHERE rule = 'r'")
+        self.destination.end_one()
+        self.destination.end_one(TOO_BIG)
+        self.assertEqual(deliverer.counts, {"Delivered": 1, "GiveUp": 2})
+        self.assertEqual(self.store.owed_counts(), {})
 
     def test_ten_thousand_notices_that_end_at_once_do_not_recurse(self) -> None:
         """The console takes everything as soon as it is given."""
@@ -446,7 +513,7 @@ class RepeatTests(OutboxTestCase):
         self.owe(deliverer, notice("up", "k", Form.RESOLVE))
         self.destination.judge = lambda _notice: Delivered()
         self.pass_seconds(600.0)
-        self.assertEqual((self.destination.batches, self.store.withdrawn_count), ([], 2))
+        self.assertEqual((self.destination.batches, self.store.counts["withdrawn"]), ([], 2))
 
     def test_times_are_those_of_the_clock(self) -> None:
         self.owe(self.deliverer(), notice("x"))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from twisted.internet.defer import Deferred
+from collections.abc import Mapping, Sequence
+
+from twisted.internet.defer import CancelledError, Deferred
 
 from tests.outbox.cases import (
     KEY_REFUSED,
@@ -20,6 +22,7 @@ from tutumwatch.notifiers.outcomes import Delivered, Outcome
 from tutumwatch.notifiers.slack import PACE as SLACK_PACE
 from tutumwatch.outbox.deliverer import Deliverer
 from tutumwatch.outbox.gate import State
+from tutumwatch.rules.notice import Notice
 
 
 class ReportTests(OutboxTestCase):
@@ -121,6 +124,7 @@ class StuckTests(OutboxTestCase):
     def test_a_head_that_nobody_takes_is_stuck(self) -> None:
         """It was offered, and the wake that would send it never came."""
         deliverer = self.deliverer()
+        deliverer.wake()  # it has read what the store had
         for head in self.commit(notice("x")):
             deliverer.offer(head)
         self.clock.advance(31.0)
@@ -273,7 +277,9 @@ class StoppingTests(OutboxTestCase):
         self.assertNoResult(quiet)
         self.destination.end_one()
         self.successResultOf(quiet)
-        self.assertEqual((self.store.delivered_count, self.store.owed_counts()), (1, {"ops": 1}))
+        self.assertEqual(
+            (self.store.counts["delivered"], self.store.owed_counts()), (1, {"ops": 1})
+        )
         self.assertEqual(self.destination.batches, told("x"))
 
     def test_cancelled_what_is_under_way_stays_owed(self) -> None:
@@ -295,6 +301,46 @@ class StoppingTests(OutboxTestCase):
         given_up.cancel()
         self.destination.end_one()
         self.successResultOf(patient)
+
+    def test_stopped_while_heads_are_read_it_has_no_timer(self) -> None:
+        """What is read at once wakes it while it is about to set one."""
+        self.commit(notice("x"), notice("y"), notice("z"))
+        deliverer = self.deliverer(Pace(rate_per_second=1.0))
+        deliverer.wake()
+        self.assertEqual(len(self.clock.getDelayedCalls()), 1)
+        deliverer.stop()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_cancelled_it_reads_no_more(self) -> None:
+        store = FaultyStore(self.store, {"heads": UNWRITABLE})
+        deliverer = self.deliverer(store=store)
+        deliverer.wake()
+        quiet = self.quiet(deliverer, 3.0)
+        self.assertNoResult(quiet)
+        deliverer.stop()
+        deliverer.cancel()
+        self.successResultOf(quiet)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_cancelled_it_does_not_try_for_ever_to_note_how_a_request_ended(self) -> None:
+        """A service answers a cancellation; that cannot be noted while nothing can be written."""
+        store = FaultyStore(self.store, {"finish": UNWRITABLE})
+
+        async def deliver(batch: Sequence[Notice], memory: Mapping[str, str]) -> Sequence[Outcome]:
+            try:
+                return await self.destination.deliver(batch, memory)
+            except CancelledError:
+                return [TIMED_OUT]
+
+        deliverer = self.deliverer_to(deliver, store=store)
+        self.destination.holds = True
+        self.owe(deliverer, notice("x"))
+        deliverer.stop()
+        deliverer.cancel()
+        self.successResultOf(self.quiet(deliverer, 3.0))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.assertEqual(store.asked.count("finish"), 1)
+        self.assertEqual(self.store.owed_counts(), {"ops": 1})
 
     def test_cancelled_while_the_store_cannot_be_written(self) -> None:
         store = FaultyStore(self.store, {"finish": UNWRITABLE})

@@ -44,6 +44,23 @@ class BackoffTests(SynchronousTestCase):
         self.assertEqual(backoff_seconds(10**9, lambda: 1.0), 300.0)
 
 
+class HoldTests(SynchronousTestCase):
+    """What cannot be marked as being sent holds everything up, a probe as well."""
+
+    def test_nothing_goes_before_its_end(self) -> None:
+        held = gate()
+        held.hold(101.0)
+        held.probe_now()
+        self.assertFalse(held.is_open(100.9))
+        self.assertTrue(held.is_open(101.0))
+
+    def test_it_shortens_no_other_wait(self) -> None:
+        held = gate()
+        held.learn(100.0, [limited(60.0)])
+        held.hold(101.0)
+        self.assertEqual(held.opens_at, 160.0)
+
+
 class TokenTests(SynchronousTestCase):
     """A bucket of tokens holds the rate; a burst is what the bucket holds."""
 

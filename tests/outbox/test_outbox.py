@@ -8,21 +8,17 @@ from twisted.application.service import IService
 from twisted.internet.defer import Deferred
 from zope.interface.verify import verifyObject
 
-from tests.outbox.cases import KEY_REFUSED, OutboxTestCase, ScriptedDestination, notice, told
+from tests.outbox.cases import (
+    KEY_REFUSED,
+    UNWRITABLE,
+    FaultyStore,
+    OutboxTestCase,
+    ScriptedDestination,
+    notice,
+    told,
+)
 from tutumwatch.outbox.outbox import Outbox
-from tutumwatch.outbox.store import Delivery, Restored
 from tutumwatch.rules.decisions import Decisions
-
-
-class _FullStore:
-    """A store that held something when it was opened."""
-
-    def __init__(self, head: Delivery) -> None:
-        self._head = head
-
-    async def open(self) -> Restored:
-        """Give the head of its one lane."""
-        return Restored(heads=(self._head,), knows_the_past=True)
 
 
 class OutboxServiceTests(OutboxTestCase):
@@ -32,13 +28,18 @@ class OutboxServiceTests(OutboxTestCase):
         """Make an outbox with two notifiers."""
         super().setUp()
         self.other = ScriptedDestination(self.clock)
-        self.deliverers = {"ops": self.deliverer(), "pd": self.deliverer(destination=self.other)}
-        self.outbox = Outbox(self.store, self.deliverers, self.clock)
+        self.faulty = FaultyStore(self.store)
+        self.deliverers = {
+            "ops": self.deliverer(store=self.faulty),
+            "pd": self.deliverer(store=self.faulty, destination=self.other, name="pd"),
+        }
+        self.outbox = Outbox(self.faulty, self.deliverers, self.clock)
 
     def commit_and_release(self, *texts: str, notifier: str = "ops") -> None:
         """Owe some notices."""
         owed = [notice(text, notifier=notifier) for text in texts]
-        self.outbox.release(self.result_of(self.outbox.commit(Decisions(owed=[*owed]))))
+        heads = self.result_of(self.outbox.commit(Decisions(owed=[*owed]), 0.0))
+        self.outbox.release(heads)
 
     def drained(self, grace_seconds: float) -> Deferred[None]:
         """Begin to drain."""
@@ -50,19 +51,53 @@ class OutboxServiceTests(OutboxTestCase):
 
     def test_what_is_committed_is_sent_only_when_released(self) -> None:
         owed = [notice("x"), notice("y", notifier="pd"), notice("z")]
-        heads = self.result_of(self.outbox.commit(Decisions(owed=[*owed])))
+        heads = self.result_of(self.outbox.commit(Decisions(owed=[*owed]), 0.0))
         self.assertEqual(self.destination.batches, [])
         self.outbox.release(heads)
         self.assertEqual(self.destination.batches, told("x", "z"))
         self.assertEqual(self.other.batches, told("y"))
 
     def test_what_the_store_still_held_is_sent_on_opening(self) -> None:
-        (head,) = self.commit(notice("from before"))
-        held = _FullStore(head)
-        outbox = Outbox(held, self.deliverers, self.clock)  # type: ignore[arg-type] # only its open() is called
-        restored = self.result_of(outbox.open())
-        self.assertTrue(restored.knows_the_past)
-        self.assertEqual(self.destination.batches, told("from before"))
+        log = self.recorded_log()
+        self.commit(notice("1"), notice("2", notifier="pd"))
+        self.result_of(self.outbox.open())
+        self.assertEqual(self.destination.batches, told("1"))
+        self.assertEqual(self.other.batches, told("2"))
+        self.assertEqual(self.lines(log), [])
+
+    def test_what_the_store_holds_for_a_notifier_that_is_not_on_is_kept_and_told(self) -> None:
+        log = self.recorded_log()
+        elsewhere = ["1", "2"]
+        self.commit(*(notice(text, notifier="gone") for text in elsewhere))
+        self.commit(notice("3", notifier="away"), notice("ours"))
+        self.result_of(self.outbox.open())
+        self.assertEqual(
+            self.lines(log),
+            [
+                (
+                    "notices wait for notifiers that are not on: away 1, gone 2; they are kept, until "
+                    "`tutumwatch outbox drop`"
+                )
+            ],
+        )
+        self.assertEqual(self.outbox.owed_counts(), {"gone": 2, "away": 1})
+
+    def test_what_is_owed_to_a_notifier_that_is_not_on_stays(self) -> None:
+        self.commit_and_release("x", notifier="gone")
+        self.assertEqual(self.outbox.owed_counts(), {"gone": 1})
+
+    def test_when_the_file_was_replaced_it_looks_for_heads_that_nobody_offered(self) -> None:
+        """The first of a lane could not be saved, say; the next one is its head now."""
+        self.result_of(self.outbox.open())
+        self.commit(notice("behind what is lost"))
+        self.commit_and_release("new")
+        self.assertEqual(self.destination.batches, told("new"))
+        self.faulty.replaced_count += 1
+        self.result_of(self.outbox.commit(Decisions(), 0.0))
+        self.assertEqual(self.destination.batches, told("new", "behind what is lost"))
+        asked = self.faulty.asked.count("heads")
+        self.result_of(self.outbox.commit(Decisions(), 0.0))
+        self.assertEqual(self.faulty.asked.count("heads"), asked)
 
     def test_it_counts_what_is_owed(self) -> None:
         self.destination.holds = True
@@ -99,6 +134,28 @@ class OutboxServiceTests(OutboxTestCase):
         self.assertEqual(self.clock.getDelayedCalls(), [])
         gc.collect()
         self.assertEqual(self.flushLoggedErrors(), [])
+
+    def test_draining_waits_for_what_is_being_read(self) -> None:
+        """Among it may be what can go in time."""
+        self.commit(notice("x"))
+        self.faulty.faults["heads"] = UNWRITABLE
+        self.result_of(self.outbox.open())
+        drained = self.drained(3.0)
+        self.assertNoResult(drained)
+        self.faulty.faults.clear()
+        self.clock.advance(1.0)
+        self.successResultOf(drained)
+        self.assertEqual(self.destination.batches, told("x"))
+
+    def test_but_not_for_longer_than_it_may(self) -> None:
+        """No reading goes on after it."""
+        self.commit(notice("x"))
+        self.faulty.faults["heads"] = UNWRITABLE
+        self.result_of(self.outbox.open())
+        drained = self.drained(3.0)
+        self.clock.pump([0.5] * 6)
+        self.successResultOf(drained)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_draining_does_not_wait_for_a_parked_destination(self) -> None:
         self.destination.judge = lambda _notice: KEY_REFUSED

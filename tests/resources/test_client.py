@@ -114,6 +114,13 @@ class AnswerTests(ClientTestCase):
         found = self.get(answer(200, json.dumps({"name": "web", "state": "Running"})))
         self.assertEqual(found, Found({"name": "web", "state": "Running"}))
 
+    def test_what_is_not_read_goes_no_further(self) -> None:
+        """What we look up is written down, and the environment of a container holds passwords."""
+        variables = [{"key": "DB_PASSWORD", "value": "pa55w0rd"}]
+        body = {"name": "web", "labels": {"team": "a"}, "container_envvars": variables}
+        found = self.get(answer(200, json.dumps({**body, "link_variables": {"X": "pa55w0rd"}})))
+        self.assertEqual(found, Found({"name": "web", "labels": {"team": "a"}}))
+
     def test_there_is_none(self) -> None:
         for status in (404, 410):
             self.assertEqual(self.get(answer(status, "whatever")), Missing())
@@ -165,8 +172,13 @@ class ListPageTests(ClientTestCase):
         self.assertEqual(web.deadlines, [10.0])
 
     def test_a_page(self) -> None:
-        objects = [{"name": "web", "uuid": UUID}, {"name": "db"}]
-        got = self.list_page(answer(200, page_of(*objects)))
+        uri = f"/api/v1/service/{UUID}/"
+        objects = [
+            {"name": "web", "resource_uri": uri, "stack": "/api/v1/stack/k1/"},
+            {"name": "db"},
+        ]
+        sent = [{**listed, "container_envvars": ["pa55w0rd"]} for listed in objects]
+        got = self.list_page(answer(200, page_of(*sent)))
         self.assertEqual(got, Page(objects, 27))
 
     def test_an_empty_page(self) -> None:

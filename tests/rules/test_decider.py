@@ -24,10 +24,11 @@ from tests.rules.world import (
     unexpected,
 )
 from tutumwatch.events.inputs import Found, Input, Link, LinkType, Looked, Message, Missing, Tick
-from tutumwatch.rules.decider import TYPES_MAX_COUNT, UUIDS_REMEMBERED_COUNT
 from tutumwatch.rules.decisions import Decisions, Need, Settled, WaitingRow
+from tutumwatch.rules.index import SIGNS_MAX_COUNT
 from tutumwatch.rules.matchers import Matcher, _FieldTest, compile_matcher
 from tutumwatch.rules.messages import MessageRule
+from tutumwatch.rules.seen import SEEN_MAX_COUNT
 from tutumwatch.rules.texts import compile_text
 
 
@@ -64,7 +65,7 @@ class MessageInputTests(SynchronousTestCase):
         message = Message("main", 1, b"no JSON", 5.0)
         tick = Tick(6.0)
         both = world.decider.decide(message)
-        both.add(world.decider.decide(tick))
+        self.assertIs(world.decider.decide(tick, both), both)
         self.assertEqual(both, Decisions([message, tick]))
 
     def test_a_uuid_that_was_seen_before_is_a_repeat(self) -> None:
@@ -91,9 +92,9 @@ class MessageInputTests(SynchronousTestCase):
 
     def test_the_last_ten_thousand_uuids_are_remembered(self) -> None:
         world = World.of(message_rule({"type": "service"}))
-        for number in range(UUIDS_REMEMBERED_COUNT + 1):
+        for number in range(SEEN_MAX_COUNT + 1):
             world.bytes(b'{"type":"x","uuid":"e%d"}' % number)
-        self.assertEqual(len(world.decider._uuids), 10_000)
+        self.assertEqual(len(world.decider._seen._seen), 10_000)
         for uuid, said in (("e1", 0), ("e10000", 0), ("e0", 1)):
             self.assertEqual(len(world.event(SERVICE, parents=[], uuid=uuid).owed), said, uuid)
 
@@ -130,9 +131,9 @@ class MessageInputTests(SynchronousTestCase):
     def test_types_without_end_take_no_memory(self) -> None:
         """Rules are found for all of them."""
         world = World.of(message_rule({"type": "!service"}, "{{ type }}"))
-        for number in range(2 * TYPES_MAX_COUNT):
+        for number in range(2 * SIGNS_MAX_COUNT):
             self.assertEqual(texts(world.bytes(b'{"type":"t%d"}' % number)), [f"t{number}"])
-        self.assertEqual(len(world.decider._by_type), TYPES_MAX_COUNT)
+        self.assertEqual(len(world.decider._messages._by_signs), SIGNS_MAX_COUNT)
 
 
 class LinkInputTests(SynchronousTestCase):
@@ -315,21 +316,21 @@ class HistoryOfRowsTests(SynchronousTestCase):
             message_rule([{"name": "!x"}, {"labels.a": "b"}], name="or", notify=["plain", "pd"]),
             incident_rule(),
         )
-        decided = Decisions()
-        for step in steps:
-            decided.add(self.decide(world, *step))
+        decided = [self.decide(world, *step) for step in steps]
         for _ in range(3):
             world.now += 20.0
-            decided.add(world.decider.decide(Tick(world.now)))
-        rows = [owed.id for owed in decided.owed if isinstance(owed, WaitingRow)]
-        settled = [owed.row_id for owed in decided.owed if isinstance(owed, Settled)]
+            decided.append(world.decider.decide(Tick(world.now)))
+        owed = [one for decisions in decided for one in decisions.owed]
+        rows = [one.id for one in owed if isinstance(one, WaitingRow)]
+        settled = [one.row_id for one in owed if isinstance(one, Settled)]
         self.assertEqual(sorted(rows), sorted(settled))
         self.assertEqual(len(set(rows)), len(rows))
-        ids = [notice.id for notice in notices(decided)]
+        ids = [notice.id for decisions in decided for notice in notices(decisions)]
         self.assertEqual(len(set(ids)), len(ids))
         self.assertEqual(len(world.decider.waiting), 0)
         self.assertEqual(world.decider.waiting._by_need, {})
-        self.assertTrue(all(need.resource_uri.startswith("/api/v1/") for need in decided.needs))
+        needs = [need for decisions in decided for need in decisions.needs]
+        self.assertTrue(all(need.resource_uri.startswith("/api/v1/") for need in needs))
 
     def decide(self, world: World, what: str, a: object, b: object, c: object) -> Decisions:
         """Decide one step; only what is no JSON is ever rejected."""

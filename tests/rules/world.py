@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -13,6 +13,7 @@ from tutumwatch.events.inputs import (
     Found,
     Link,
     LinkType,
+    Listed,
     Looked,
     Message,
     Missing,
@@ -166,6 +167,18 @@ class World:
         """Hear nothing."""
         return self.looked(uri, Unanswered("timed out"))
 
+    def listed(self, objects: Mapping[str, Mapping[str, object]]) -> Decisions:
+        """Receive everything that the platform of main has, by resource_uri."""
+        rows = tuple(
+            Looked("main", uri, self.number, Found(dict(fields)), self.now)
+            for uri, fields in objects.items()
+        )
+        return self.decider.decide(Listed("main", rows, self.now))
+
+    def tick(self) -> Decisions:
+        """Let what is due be done."""
+        return self.decider.decide(Tick(self.now))
+
     def wait(self, seconds: float) -> list[Notice]:
         """Let time pass, with a Tick at every time that is waited for; give what that said."""
         end = self.now + seconds
@@ -175,7 +188,7 @@ class World:
             ticks += 1
             assert ticks < 1000, "what was due stays due"
             self.now = max(due, self.now)
-            said += notices(self.decider.decide(Tick(self.now)))
+            said += notices(self.tick())
         self.now = end
         return said
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from tutumwatch.outbox.memory import MemoryStore
 from twisted.internet.defer import Deferred
 
-from tests.outbox.cases import KEY_REFUSED, SERVER_DOWN, ScriptedDestination, notice
+from tests.outbox.cases import (
+    KEY_REFUSED,
+    SERVER_DOWN,
+    ScriptedDestination,
+    memory_store,
+    notice,
+)
 from tests.stream.cases import URL, ServiceTestCase
 from tutumwatch import __version__
 from tutumwatch.events.inputs import Link, LinkType
 from tutumwatch.inventory.inventory import Inventory
 from tutumwatch.notifiers.contract import Pace
 from tutumwatch.outbox.deliverer import Deliverer
+from tutumwatch.outbox.digest import write_digest
 from tutumwatch.outbox.gate import State
 from tutumwatch.outbox.outbox import Outbox
 from tutumwatch.rules.decider import Decider
@@ -71,7 +77,7 @@ class HealthCheckTests(ServiceTestCase):
     def setUp(self) -> None:
         """Make an outbox and a decider beside the stream."""
         super().setUp()
-        self.store = MemoryStore()
+        self.store = memory_store()
         self.destination = ScriptedDestination(self.clock)
         self.deliverer = Deliverer(
             "ops",
@@ -79,8 +85,10 @@ class HealthCheckTests(ServiceTestCase):
             self.store,
             Pace(),
             self.clock,
+            self.clock.seconds,
             lambda: 1.0,
             lambda _notifier, _state, _reason: None,
+            lambda held: write_digest(held, str, self.clock.seconds()),
         )
         self.addCleanup(self.deliverer.cancel)
         self.addCleanup(self.deliverer.stop)
@@ -102,7 +110,7 @@ class HealthCheckTests(ServiceTestCase):
         owed: list[Notice] = [notice(text) for text in texts]
         decisions = Decisions()
         decisions.owed += owed
-        for head in self.successResultOf(Deferred.fromCoroutine(self.store.commit(decisions))):
+        for head in self.successResultOf(Deferred.fromCoroutine(self.store.commit(decisions, 0.0))):
             self.deliverer.offer(head)
 
     def problems(self) -> list[str]:
@@ -137,7 +145,10 @@ class HealthCheckTests(ServiceTestCase):
         self.deliverer.wake()
         self.destination.end_one()
         found = self.check()
-        self.assertEqual(found.counts, {"events": 2, "resources": 1, "waiting_for_look_up": 0})
+        self.assertEqual(
+            found.counts,
+            {"events": 2, "resources": 1, "waiting_for_look_up": 0, "delivered": 1},
+        )
         self.assertEqual(found.streams, {"main": {"state": "Connected", "reason": ""}})
         self.assertEqual(
             found.notifiers["ops"],
@@ -216,3 +227,48 @@ class HealthCheckTests(ServiceTestCase):
         self.assertEqual(self.problems(), [])
         self.clock.advance(70.0)
         self.assertEqual(len(self.problems()), 1)
+
+    # -- what the store tells
+
+    def test_what_the_store_counts(self) -> None:
+        self.store.counts.update({"dead": 2, "possible repeats": 1, "digested": 7})
+        counts = self.check().counts
+        self.assertEqual(
+            {name: counts[name] for name in ("dead_letters", "possible_repeats", "digested")},
+            {"dead_letters": 2, "possible_repeats": 1, "digested": 7},
+        )
+
+    def test_a_damaged_file_that_was_moved_aside(self) -> None:
+        """It is no reason to start us again, and yet to be seen."""
+        self.open(b'{"type":"auth"}')
+        self.store.replaced_count = 1
+        found = self.check()
+        self.assertEqual((found.ok, found.moved_aside_count, found.not_well), (True, 1, []))
+        self.assertIn("1 damaged files moved aside", found.summary)
+
+    def test_what_waits_for_a_notifier_that_is_not_on(self) -> None:
+        decisions = Decisions(owed=[notice("for nobody", notifier="gone")])
+        self.successResultOf(Deferred.fromCoroutine(self.store.commit(decisions, 0.0)))
+        found = self.check()
+        self.assertEqual(
+            found.notifiers["gone"],
+            {"state": "off", "reason": "notices wait, and it is not on", "waiting": 1},
+        )
+        self.assertEqual(found.notifiers["ops"]["state"], "Delivering")
+        self.assertIn("gone off", found.summary)
+
+    def test_all_that_is_not_well(self) -> None:
+        """Also what is no fault of ours, as long as it keeps us from watching or telling."""
+        self.assertEqual(self.check().not_well, ["stream main is Connecting"])
+        self.open(b'{"type":"auth"}')
+        self.assertEqual(self.check().not_well, [])
+        self.store_problem = "the disk is full"
+        self.destination.judge = lambda _notice: KEY_REFUSED
+        self.owe("one")
+        self.deliverer.wake()
+        self.assertEqual(
+            self.check().not_well, ["the store: the disk is full", "notifier ops is Refused"]
+        )
+        self.clock.advance(60.0)
+        self.assertEqual(len(self.check().problems), 1)
+        self.assertEqual(self.check().not_well[0], self.check().problems[0])

@@ -236,6 +236,7 @@ class StatusServiceTests(SdNotifyTestCase):
                 "store": "ok",
                 "open_incidents": [],
                 "counts": {},
+                "moved_aside_count": 0,
             },
         )
         self.assertTrue(body.endswith("}\n"))

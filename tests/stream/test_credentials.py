@@ -86,6 +86,15 @@ class CredentialsTests(SynchronousTestCase):
             printed = f"{credentials!r} {credentials} {credentials.headers()} {credentials.query()}"
             self.assertEqual(find_leaks(printed, ["s3cr3t-k3y", BASIC]), [])
 
+    def test_whose_they_are(self) -> None:
+        for credentials in (
+            Credentials.from_pair(USER, KEY),
+            *map(Credentials.from_header, (BASIC, f"basic {BASIC[6:]}", f"ApiKey {USER}:{KEY}")),
+        ):
+            self.assertEqual(credentials.account(), USER)
+        for value in ("Bearer t0k3n", "Basic t0k3n", "Basic dG9rZW4="):
+            self.assertEqual(Credentials.from_header(value).account(), "", value)
+
     def test_what_must_not_show(self) -> None:
         """The value, what it encodes, and the key alone; of rubbish, the rubbish."""
         for credentials, secrets in (

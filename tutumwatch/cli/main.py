@@ -8,15 +8,11 @@ from typing import Any, cast
 import click
 
 from tutumwatch import __version__
-from tutumwatch.config.environment import Environment
-from tutumwatch.config.load import load_configuration
-from tutumwatch.config.mistakes import ConfigurationError
+from tutumwatch.cli.finding import CONFIG_OPTION, load
+from tutumwatch.cli.outbox import outbox
+from tutumwatch.cli.status import status
 from tutumwatch.config.plans import Configuration
 from tutumwatch.rules.vocabulary import suggestion
-
-_CONFIG = click.option(
-    "-c", "--config", metavar="FILE", help="The configuration; without it the environment's."
-)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -25,8 +21,12 @@ def cli() -> None:
     """Watch the platform that runs your containers and tell people what they need to know."""
 
 
+cli.add_command(outbox)
+cli.add_command(status)
+
+
 @cli.command()
-@_CONFIG
+@CONFIG_OPTION
 @click.option("--json", "as_json", is_flag=True, help="Log JSON, an object a line.")
 @click.option("--demo", is_flag=True, help="Watch a simulated cloud, on this machine alone.")
 @click.option("--seed", type=int, help="Which simulated cloud.  [default: 1]")
@@ -56,7 +56,7 @@ def run(
 
 
 @cli.command("send-test")
-@_CONFIG
+@CONFIG_OPTION
 @click.argument("name", required=False)
 def send_test(config: str | None, name: str | None) -> None:
     """Send one harmless message through each notifier that is on, or to NAME alone.
@@ -71,7 +71,7 @@ def send_test(config: str | None, name: str | None) -> None:
     from tutumwatch.cli.send_test import send_test as send
     from tutumwatch.logs import text_observer
 
-    configuration = _load(config)
+    configuration = load(config)
     plans = [plan for plan in configuration.notifiers if name in {None, plan.name}]
     if not plans:
         click.echo(_why_nobody(configuration, name), err=True)
@@ -104,10 +104,10 @@ def _why_nobody(configuration: Configuration, name: str | None) -> str:
 
 
 @cli.command()
-@_CONFIG
+@CONFIG_OPTION
 def check(config: str | None) -> None:
     """Read a configuration and name every mistake in it, a line each."""
-    configuration = _load(config)
+    configuration = load(config)
     counts = ", ".join(
         f"{what}: {len(things)}"
         for what, things in (
@@ -120,12 +120,3 @@ def check(config: str | None) -> None:
     click.echo(f"{configuration.source}: no mistakes ({counts})")
     for remark in configuration.remarks():
         click.echo(remark)
-
-
-def _load(config: str | None) -> Configuration:
-    """Load a configuration, or name its mistakes and end."""
-    try:
-        return load_configuration(config, Environment.of_process())
-    except ConfigurationError as error:
-        click.echo(str(error), err=True)
-        sys.exit(1)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tutumwatch.config.environment import Environment
+from tutumwatch.config.heartbeat import read_heartbeat
 from tutumwatch.config.lines import scan_lines
 from tutumwatch.config.mistakes import ConfigurationError, Mistake, Mistakes
 from tutumwatch.config.notifiers import read_notifiers
@@ -22,7 +23,7 @@ from tutumwatch.config.values import describe
 from tutumwatch.rules.notice import Destination
 from tutumwatch.rules.vocabulary import suggestion
 
-TABLES = ("streams", "store", "status", "notifiers", "messages", "incidents")
+TABLES = ("streams", "store", "status", "heartbeat", "notifiers", "messages", "incidents")
 TUTORIAL, DOCKER = "tutorial.toml", "docker.toml"
 ENVIRONMENT = "the environment"
 
@@ -96,6 +97,7 @@ def _read(
             by_environment=source == ENVIRONMENT,
         ),
         status=read_status(raw.get("status", {}), environment, mistakes),
+        heartbeat=read_heartbeat(raw.get("heartbeat", {}), environment, mistakes),
     )
     if mistakes.found:
         raise ConfigurationError(source, mistakes.found)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import attrs
 
+from tutumwatch.config.heartbeat import HeartbeatSettings
 from tutumwatch.config.status import StatusSettings
 from tutumwatch.notifiers.contract import Notifier, NotifierKind, Pace, Sender
 from tutumwatch.rules.incident_rules import IncidentRule
@@ -55,6 +56,7 @@ class Configuration:
     incidents: tuple[IncidentRule, ...]
     store_path: str
     status: StatusSettings
+    heartbeat: HeartbeatSettings
 
     @property
     def destinations(self) -> Mapping[str, Destination]:

@@ -63,5 +63,5 @@ def state_folder(environment: Environment) -> Path:
 
 def _hash_of(streams: Sequence[StreamPlan]) -> str:
     """Tell apart what two environments watch; no credential is part of it."""
-    told = "\n".join(f"{plan.url}\n{plan.credentials.user or ''}" for plan in streams)
+    told = "\n".join(f"{plan.url}\n{plan.credentials.account()}" for plan in streams)
     return hashlib.sha256(told.encode()).hexdigest()[:HASH_CHARS]

@@ -128,13 +128,15 @@ class Started(Kept, frozen=True):
 class OwedRow(msgspec.Struct, frozen=True, array_like=True):
     """A notice in the outbox that a person names: its row, and what it says of which incident.
 
-    ``form``: "message", "trigger" or "resolve".
+    ``form``: "message", "trigger" or "resolve". ``state``: "waiting" (for a look-up), "pending",
+    "sending" or "dead".
     """
 
     row_id: int
     form: str
     rule: str
     key: str
+    state: str = "dead"
 
 
 class Retry(Kept, frozen=True):

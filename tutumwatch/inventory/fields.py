@@ -27,6 +27,8 @@ NAMES = ("name", "nickname", "external_fqdn")
 # A parent's JSON name in an object. A container's object leaves out its stack and node cluster.
 PARENTS = ("object", "service", "stack", "node", "node_cluster")
 PARENTS_INCOMPLETE = frozenset({"container"})
+# All that an object is read for.
+READ = frozenset({*SCALARS.values(), LABELS, *NAMES, *PARENTS, "state", "resource_uri"})
 VALUE_MAX_CHARS = 512
 LABELS_MAX_COUNT = 64
 
@@ -39,6 +41,11 @@ class ObjectFacts:
     state: str | None
     parents: tuple[str, ...]
     fields: Mapping[str, Any]
+
+
+def without_unread(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Give a Tutum object's JSON without what is never read, as what we look up is written down."""
+    return {name: value for name, value in fields.items() if name in READ}
 
 
 def read_object(fields: Mapping[str, Any]) -> ObjectFacts:

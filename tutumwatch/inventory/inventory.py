@@ -112,6 +112,7 @@ class Inventory:
                 was_blind_since = (known.fields or {}).get("blind_since")
                 fields = {"blind_since": was_blind_since or since}
                 self._resources[key] = replace(known, state=None, fields=fields)
+                self._unsaved.add(key)
 
     def apply_event(
         self, event: Event, change_id: str, stream: str, number: int, at: float

@@ -18,6 +18,7 @@ class Reason(Enum):
     TIMEOUT = "no answer in time"
     NETWORK = "no connection"
     TOO_LARGE = "too large"
+    UNREADABLE = "cannot be read"
 
 
 @attrs.frozen

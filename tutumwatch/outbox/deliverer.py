@@ -12,10 +12,11 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from tutumwatch.notifiers.contract import Pace
-from tutumwatch.notifiers.outcomes import GiveUp, Outcome, RetryLater, Smaller
-from tutumwatch.outbox.backlog import Backlog
+from tutumwatch.notifiers.outcomes import GiveUp, Outcome, Reason, RetryLater, Smaller
+from tutumwatch.outbox.backlog import HEADS_MAX_COUNT, Backlog
 from tutumwatch.outbox.gate import BACKOFF_FIRST_SECONDS, Gate, State, retry_seconds
 from tutumwatch.outbox.heads import Heads
+from tutumwatch.outbox.patience import Patience
 from tutumwatch.outbox.store import Delivery, Head, HeldUp, Store, StoreUnwritableError
 from tutumwatch.outbox.tally import Tally
 from tutumwatch.rules.notice import Notice
@@ -58,12 +59,13 @@ class Deliverer:
     _jitter: Callable[[], float]
     _report: Callable[[str, State, str], None]
     _write_digest: Callable[[HeldUp], Notice]
+    _heads_max_count: int = HEADS_MAX_COUNT
     _tally: Tally = attrs.field(init=False)
     _gate: Gate = attrs.field(init=False)
+    _patience: Patience = attrs.field(init=False)
     _backlog: Backlog = attrs.field(init=False)
     _heads: Heads = attrs.field(init=False)
     _singly: set[int] = attrs.field(factory=set)
-    _first_up: dict[int, float] = attrs.field(factory=dict)
     _under_way: dict[_Request, Deferred[None]] = attrs.field(factory=dict)
     _timer: IDelayedCall | None = None
     _waking: bool = False
@@ -74,8 +76,11 @@ class Deliverer:
 
     def __attrs_post_init__(self) -> None:
         self._gate = Gate(self._pace, self._jitter)
+        self._patience = Patience(self._pace.give_up_after_seconds)
         self._tally = Tally(self.notifier)
-        self._backlog = Backlog(self.notifier, self._store, self._clock, self.wake)
+        self._backlog = Backlog(
+            self.notifier, self._store, self._clock, self.wake, self._heads_max_count
+        )
         self._heads = self._backlog.heads
 
     @property
@@ -101,6 +106,11 @@ class Deliverer:
         """Take on the head of a lane; :meth:`wake` sends it."""
         self._backlog.offer(head)
 
+    def read_again(self) -> None:
+        """Look in the store for heads that nobody offered."""
+        self._backlog.read_again()
+        self.wake()
+
     def probe_now(self) -> None:
         """Ask a destination that refused us again: its credential may have been put right."""
         self._gate.probe_now()
@@ -110,10 +120,6 @@ class Deliverer:
         """Send what may be sent now, and wake again when more may be."""
         if self._waking:  # what is sent and answered within the loop below ends here
             return
-        if self._timer is not None:
-            if self._timer.active():
-                self._timer.cancel()
-            self._timer = None
         now = self._clock.seconds()
         self._waking = True
         while not self._stopped and self._may_send(now):
@@ -125,11 +131,16 @@ class Deliverer:
             task.addBoth(self._ended, request)
         self._waking = False
         if not self._stopped:
-            self._backlog.read_on()
-        due = self._next_wake(now)
-        if due is not None and not self._stopped:
-            self._timer = self._clock.callLater(max(0.0, due - now), self.wake)
+            self._backlog.read_on()  # which may wake us
+        self._wake_at(None if self._stopped else self._next_wake(now), now)
         self._tell_quiet()
+
+    def _wake_at(self, due: float | None, now: float) -> None:
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        self._timer = None
+        if due is not None:
+            self._timer = self._clock.callLater(max(0.0, due - now), self.wake)
 
     def _may_send(self, now: float) -> bool:
         if not len(self._heads) or not self._has_slot() or not self._gate.is_open(now):
@@ -144,7 +155,9 @@ class Deliverer:
 
     def _portion(self, now: float) -> int:
         """Say how many notices the next request takes."""
-        ready = self._heads.ready_count(now)
+        ready, interrupted = self._heads.ready_count(now), self._heads.interrupted_count()
+        if interrupted and not self._singly:
+            return min(interrupted, self._pace.batch_count)
         if self._gate.is_probing or self._singly or ready <= self._pace.batch_above_count:
             return 1
         return self._pace.batch_count
@@ -171,16 +184,12 @@ class Deliverer:
             if not begun:
                 self._gate.give_back()
                 return
-            memory = {h.notice.key: h.memory for h in begun if h.memory is not None}
-            outcomes = await self._deliver([head.notice for head in begun], memory)
-            settled = {
-                head.row_id: self._settle(head, outcome, len(begun))
-                for head, outcome in zip(begun, outcomes, strict=True)
-            }
+            settled = await self._deliver_begun(begun)
             for head in begun:
                 self._tally.count(head.notice, settled[head.row_id])
-            self._learn(outcomes)
-            heads = await self._finish(settled, self._up_seconds(begun), request)
+            up = self._gate.up_seconds(self._clock.seconds())
+            up_seconds = self._patience.up_seconds(begun, up)
+            heads = await self._finish(settled, up_seconds, request)
         except (CancelledError, StoreUnwritableError):  # we are stopping, or nothing can be kept
             self._not_sent(batch)
             return
@@ -190,13 +199,36 @@ class Deliverer:
             return
         self._again(heads, settled)
 
+    async def _deliver_begun(self, begun: Sequence[Delivery]) -> dict[int, Outcome]:
+        """Send what can be read of some heads; give how each of them ended."""
+        settled: dict[int, Outcome] = {
+            head.row_id: GiveUp(Reason.UNREADABLE, head.notice.text)
+            for head in begun
+            if head.is_damaged
+        }
+        whole = [head for head in begun if not head.is_damaged]
+        if not whole:
+            self._gate.give_back()
+            return settled
+        memory = {h.notice.key: h.memory for h in whole if h.memory is not None}
+        outcomes = await self._deliver([head.notice for head in whole], memory)
+        for head, outcome in zip(whole, outcomes, strict=True):
+            settled[head.row_id] = self._settle(head, outcome, len(whole))
+        self._learn(outcomes)
+        return settled
+
     async def _digest_if_stale(self, batch: Sequence[Head]) -> None:
         """Tell old messages in one, unless the destination is down and would not hear it."""
         before = self._now() - self._pace.stale_after_seconds
         is_stale = any(head.is_message and head.at < before for head in batch)
-        if is_stale and not self._gate.is_probing:
-            for head in await self._store.digest(self.notifier, before, self._write_digest):
-                self.offer(head)
+        if not is_stale or self._gate.is_probing:
+            return
+        try:
+            heads = await self._store.digest(self.notifier, before, self._write_digest)
+        except StoreUnwritableError:  # a disk that is full: what is committed goes on singly
+            return
+        for head in heads:
+            self.offer(head)
 
     def _forget_withdrawn(self, batch: Sequence[Head], begun: Sequence[Delivery]) -> None:
         for row_id in {head.row_id for head in batch} - {head.row_id for head in begun}:
@@ -205,16 +237,7 @@ class Deliverer:
     def _forget(self, row_id: int) -> None:
         self._heads.remove(row_id)
         self._singly.discard(row_id)
-        self._first_up.pop(row_id, None)
-
-    def _up_seconds(self, begun: Sequence[Delivery]) -> dict[int, float]:
-        """Give for how long each has failed while the destination was up."""
-        up = self._gate.up_seconds(self._clock.seconds())
-        return {
-            head.row_id: up - self._first_up[head.row_id]
-            for head in begun
-            if head.row_id in self._first_up
-        }
+        self._patience.forget(row_id)
 
     async def _finish(
         self,
@@ -227,19 +250,17 @@ class Deliverer:
             try:
                 return await self._store.finish(settled, up_seconds)
             except StoreUnwritableError:
+                if self._stopped:
+                    raise
                 await deferLater(self._clock, BACKOFF_FIRST_SECONDS)
                 request.since = self._clock.seconds()
 
     def _settle(self, head: Delivery, outcome: Outcome, batch_size: int) -> Outcome:
         """Give the outcome that counts: an endless retry, or a batch of one, ends."""
-        now = self._clock.seconds()
         match outcome:
             case RetryLater():
-                up = self._gate.up_seconds(now)
-                up_since = up - self._first_up.setdefault(head.row_id, up - head.up_seconds)
-                if up_since > self._pace.give_up_after_seconds:
-                    said = f"tried {head.attempts + 1} times: {outcome.said}"
-                    return GiveUp(outcome.reason, said)
+                up = self._gate.up_seconds(self._clock.seconds())
+                return self._patience.settle(head, outcome, up)
             case Smaller() if batch_size == 1:
                 return GiveUp(outcome.reason, outcome.said)
             case _:
@@ -261,10 +282,10 @@ class Deliverer:
         now = self._clock.seconds()
         kept = {head.row_id for head in heads}
         for row_id in settled:
-            self._heads.remove(row_id)
             self._singly.discard(row_id)
             if row_id not in kept:
-                self._first_up.pop(row_id, None)
+                self._heads.remove(row_id)
+                self._patience.forget(row_id)
         for head in heads:
             match settled.get(head.row_id):
                 case RetryLater(after_seconds=after):
@@ -281,6 +302,7 @@ class Deliverer:
     def _not_sent(self, batch: Sequence[Head]) -> None:
         """Take heads back that were not sent after all, and be in no haste with them."""
         now = self._clock.seconds()
+        self._gate.hold(now + BACKOFF_FIRST_SECONDS)
         for head in batch:
             self._heads.put_back(head, now, now + BACKOFF_FIRST_SECONDS)
 

@@ -177,6 +177,10 @@ class Gate:
         self.state, self.reason = State.REFUSED, f"{parked.reason.value}: {parked.said}"
         self._probe_at = now + PARKED_PROBE_SECONDS
 
+    def hold(self, until: float) -> None:
+        """Let nothing go before a time, not even a probe: nothing can be marked as being sent."""
+        self._asked_until = max(self._asked_until, until)
+
     def probe_now(self) -> None:
         """Let a probe go at once: somebody may have put it right."""
         self._probe_at = 0.0

@@ -12,6 +12,10 @@ from tutumwatch.outbox.store import Head
 _Order: TypeAlias = tuple[bool, int]
 """What was interrupted goes first; then in the order of commit."""
 
+# What was under way when we last ended may have arrived: it goes again in as few requests as it was
+# in then. After so many failures each goes alone: one that is bad must not hold up the others.
+TOGETHER_MAX_COUNT = 3
+
 
 @attrs.define
 class Heads:
@@ -21,6 +25,8 @@ class Heads:
     _later: list[tuple[float, _Order, Head]] = attrs.field(factory=list)
     # All that were added and not removed, so that none is taken on twice.
     _row_ids: set[int] = attrs.field(factory=set)
+    # How often each that was interrupted may still fail before it goes alone.
+    _together: dict[int, int] = attrs.field(factory=dict)
     # Since when the first of the ready ones could have gone.
     ready_since: float | None = None
 
@@ -37,11 +43,17 @@ class Heads:
         """Add a head, to go from now on; one that is known is left as it is."""
         if head.row_id not in self._row_ids:
             self._row_ids.add(head.row_id)
+            if head.interrupted:
+                self._together[head.row_id] = TOGETHER_MAX_COUNT
             self._make_ready(head, now)
 
     def put_back(self, head: Head, now: float, due: float) -> None:
         """Take back a head that was out, to go again when its time comes."""
         self._row_ids.add(head.row_id)
+        left = self._together.pop(head.row_id, TOGETHER_MAX_COUNT if head.interrupted else 0)
+        if left:
+            self._together[head.row_id] = left - 1
+        head = attrs.evolve(head, interrupted=left > 0)
         if due > now:
             heapq.heappush(self._later, (due, _order(head), head))
         else:
@@ -50,6 +62,7 @@ class Heads:
     def remove(self, row_id: int) -> None:
         """Forget a head that was out: it has ended."""
         self._row_ids.discard(row_id)
+        self._together.pop(row_id, None)
 
     def _make_ready(self, head: Head, since: float) -> None:
         heapq.heappush(self._ready, (_order(head), head))
@@ -61,7 +74,23 @@ class Heads:
         while self._later and self._later[0][0] <= now:
             due, _, head = heapq.heappop(self._later)
             self._make_ready(head, due)
+            self._join(head, due)
         return len(self._ready)
+
+    def interrupted_count(self) -> int:
+        """Count those that may go now and were interrupted."""
+        if not self._ready or not self._ready[0][1].interrupted:
+            return 0
+        return sum(head.interrupted for _, head in self._ready)
+
+    def _join(self, head: Head, now: float) -> None:
+        """Let what was interrupted go together with the first of it that goes again."""
+        if head.interrupted:
+            others = [entry for entry in self._later if entry[2].interrupted]
+            self._later = [entry for entry in self._later if not entry[2].interrupted]
+            heapq.heapify(self._later)
+            for _, _, other in others:
+                self._make_ready(other, now)
 
     def next_due(self) -> float | None:
         """Give when the first of those that wait may go."""
@@ -85,6 +114,7 @@ class Heads:
         if not self.ready_count(now) and self._later:
             _, _, head = heapq.heappop(self._later)
             self._make_ready(head, now)
+            self._join(head, now)
 
 
 def _order(head: Head) -> _Order:

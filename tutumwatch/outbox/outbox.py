@@ -30,6 +30,7 @@ class Outbox(Service):
         self.store = store
         self.deliverers = deliverers
         self._clock = clock
+        self._replaced_count = store.replaced_count
 
     async def open(self) -> None:
         """Open the store and send on what it still holds."""
@@ -46,7 +47,13 @@ class Outbox(Service):
 
     async def commit(self, decisions: Decisions, at: float) -> Sequence[Head]:
         """Keep what was decided; nothing of it may have an effect before this is done."""
-        return await self.store.commit(decisions, at)
+        heads = await self.store.commit(decisions, at)
+        if self.store.replaced_count != self._replaced_count:
+            self._replaced_count = self.store.replaced_count
+            # Where the first of a lane could not be saved, the next one is its head.
+            for deliverer in self.deliverers.values():
+                deliverer.read_again()
+        return heads
 
     def release(self, heads: Sequence[Head]) -> None:
         """Let what was committed be sent; what is for a notifier that is not on stays."""

@@ -41,6 +41,7 @@ class Delivery:
 
     ``attempts``: how often it was sent before; ``up_seconds``: for how long it has failed while
     its destination was up. ``memory``: what the last delivery of its lane asked to remember.
+    ``is_damaged``: what it says is lost, and ``notice`` only tells of what it was.
     """
 
     row_id: int
@@ -48,6 +49,7 @@ class Delivery:
     attempts: int = 0
     up_seconds: float = 0.0
     memory: str | None = None
+    is_damaged: bool = False
 
 
 @attrs.frozen
@@ -100,6 +102,10 @@ class Store(Protocol):
 
     # How often a damaged file was replaced by a new one, which knows only what could be saved.
     replaced_count: int
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """What became of notices since we started, by what that is called."""
 
     def restore(self) -> Restored:
         """Give what was kept; called once, before anything else and before a reactor runs.

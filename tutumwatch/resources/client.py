@@ -12,6 +12,7 @@ import msgspec
 from tutumwatch.events.inputs import Answer, Found, Missing, Unanswered
 from tutumwatch.events.resource_uri import parse_resource_uri
 from tutumwatch.http import HTTPCaller, NoResponse, Request, Response
+from tutumwatch.inventory.fields import without_unread
 from tutumwatch.secret import Secret
 
 REFUSED = "is no resource_uri; nothing was sent"
@@ -84,7 +85,7 @@ class ResourceClient:
         if answer.status != OK_STATUS:
             return Unanswered(f"the REST API answered {answer.status}")
         try:
-            return Found(msgspec.json.decode(answer.body, type=dict))
+            return Found(without_unread(msgspec.json.decode(answer.body, type=dict)))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return Unanswered(NO_OBJECT)
 
@@ -111,4 +112,4 @@ class ResourceClient:
             wire = msgspec.json.decode(answer.body, type=_WireList)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return Unanswered(f"the REST API answered something that is no list of {type_}")
-        return Page(wire.objects, wire.meta.total_count)
+        return Page([*map(without_unread, wire.objects)], wire.meta.total_count)

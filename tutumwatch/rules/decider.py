@@ -39,15 +39,13 @@ from tutumwatch.rules.decisions import (
     WaitingRow,
 )
 from tutumwatch.rules.incidents import Incidents
+from tutumwatch.rules.index import RuleIndex
 from tutumwatch.rules.matchers import Answer
 from tutumwatch.rules.messages import MessageRule
 from tutumwatch.rules.notice import Form, Notice
 from tutumwatch.rules.seen import SeenEvents
 from tutumwatch.rules.waiting import Waiting
 
-# A stream may invent types and states without end; for those beyond this many combinations the
-# rules that may match are sought each time.
-SIGNS_MAX_COUNT = 1_000
 REASON_MAX_CHARS = 200
 # More late changes than this of one rule, found by one listing, become one summary.
 LATE_SINGLY_COUNT = 3
@@ -61,7 +59,7 @@ class Decider:
 
     inventory: Inventory
     incidents: Incidents
-    _messages: Sequence[MessageRule]
+    _messages: RuleIndex = attrs.field(converter=RuleIndex)
     # Makes the ids of what has none of its own unique; the first input of a run brings it.
     _run_id: str = "run"
     waiting: Waiting = attrs.field(factory=Waiting)
@@ -70,13 +68,8 @@ class Decider:
     _seen: SeenEvents = attrs.field(factory=SeenEvents)
     _greeted: set[str] = attrs.field(factory=set)
     _caught_up: set[str] = attrs.field(factory=set)
-    _by_name: dict[str, MessageRule] = attrs.field(init=False)
-    _by_signs: dict[tuple[str, str | None, str], list[MessageRule]] = attrs.field(factory=dict)
     _last_number: int = 0
     _input_count: int = 0
-
-    def __attrs_post_init__(self) -> None:
-        self._by_name = {rule.name: rule for rule in self._messages}
 
     def decide(self, item: Input, decisions: Decisions | None = None) -> Decisions:
         """Say what one input comes to; one that cannot be decided is rejected, and counted.
@@ -101,17 +94,19 @@ class Decider:
         waiting: Iterable[WaitingRow],
         last_number: int,
         now: float,
-    ) -> None:
+    ) -> int:
         """Begin with what was kept when we last ran; :class:`Started` comes next.
 
         :param last_number: that of the last message that we have seen.
+        :return: how many records could not be read.
         """
-        self.incidents.restore(records, now)
+        unreadable = self.incidents.restore(records, now)
         self._greeted = {name for kind, name in records if kind == _GREETED}
         self._caught_up = {name for kind, name in records if kind == _CAUGHT_UP}
         self._last_number = last_number
         for row in waiting:
             self.waiting.add(row)
+        return unreadable
 
     def replay(self, item: Input) -> None:
         """Know again what an input told: all that came of it was kept when it was decided."""
@@ -183,7 +178,7 @@ class Decider:
         self._begin(started)
         decisions.owed += self.incidents.close_abandoned(started.at)
         for row in self.waiting:
-            if row.rule in self._by_name:
+            if row.rule in self._messages.by_name:
                 decisions.needs |= row.needs
                 self.waiting.add(attrs.evolve(row, due=started.at + LOOK_UP_DEADLINE_SECONDS))
             else:
@@ -234,22 +229,12 @@ class Decider:
 
     def _speak(self, change: Change, decisions: Decisions) -> None:
         """Judge messages and incidents for a change; a rule that raises silences no other."""
-        for rule in self._rules_for(change):
+        for rule in self._messages.rules_for(change):
             try:
                 self._apply(rule, change, decisions)
             except Exception as problem:  # noqa: BLE001 - a rejected one for this rule alone
                 self._reject(_what(problem), f"rule {rule.name!r}: {change.id}".encode())
         decisions.owed += self.incidents.judge(change)
-
-    def _rules_for(self, change: Change) -> list[MessageRule]:
-        """Give the rules that may match a change, in their order, whatever more it has to tell."""
-        signs = (change.after.key[1], change.after.state, change.action)
-        rules = self._by_signs.get(signs)
-        if rules is None:
-            rules = [rule for rule in self._messages if not rule.matcher.refuses(change)]
-            if len(self._by_signs) < SIGNS_MAX_COUNT:
-                self._by_signs[signs] = rules
-        return rules
 
     def _apply(self, rule: MessageRule, change: Change, decisions: Decisions) -> None:
         verdict = rule.judge(change, self.inventory)
@@ -288,10 +273,11 @@ class Decider:
                 continue
             decisions.owed += self.incidents.judge(change)
             if not is_first and _speaks_late(change):
-                for rule in self._rules_for(change):
+                for rule in self._messages.rules_for(change):
                     late.setdefault(rule.name, []).append(replace(change, late=True))
-        for name, changes in late.items():
-            self._speak_late(self._by_name[name], changes, decisions)
+        for name, rule in self._messages.by_name.items():
+            if name in late:
+                self._speak_late(rule, late[name], decisions)
 
     def _speak_late(
         self, rule: MessageRule, changes: Sequence[Change], decisions: Decisions
@@ -310,7 +296,7 @@ class Decider:
         Settled is said if it matches, and if nobody could tell whether it does.
         """
         self.waiting.remove(row)
-        rule = self._by_name[row.rule]
+        rule = self._messages.by_name[row.rule]
         notices: list[Notice] = []
         try:
             verdict = rule.judge(row.change, self.inventory, row)

@@ -8,8 +8,6 @@ a key are one incident, open while any of them is in it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from enum import Enum
-from typing import TypeAlias
 
 import attrs
 import msgspec
@@ -19,53 +17,24 @@ from tutumwatch.inventory.resource import Change, Key
 from tutumwatch.rules.decisions import RecordName
 from tutumwatch.rules.incident_rules import IncidentRule
 from tutumwatch.rules.matchers import Answer
+from tutumwatch.rules.members import (
+    MEMBER,
+    OPEN,
+    IncidentName,
+    Member,
+    MemberName,
+    OpenIncident,
+    Phase,
+    counted_from,
+    decode_member,
+    decode_open,
+    encode,
+    record_of,
+)
 from tutumwatch.rules.messages import facts_of, render_or_say
 from tutumwatch.rules.notice import Destination, Form, Notice
 from tutumwatch.rules.timers import Timers
 from tutumwatch.rules.view import View
-
-
-class Phase(Enum):
-    """How far a member is: true, but not long enough; counted; over, but not long enough."""
-
-    PENDING = "pending"
-    OPEN = "open"
-    CLEARING = "clearing"
-
-
-MemberName: TypeAlias = tuple[str, Key]
-"""(rule, resource)"""
-IncidentName: TypeAlias = tuple[str, str]
-"""(rule, incident key)"""
-
-
-@attrs.frozen
-class Member:
-    """A resource for which a rule's condition is true, or was until a moment ago.
-
-    ``since``: when it became true; ``gap_since``: when a pending one became false again; ``due``:
-    when it goes on if nothing happens. It is kept over restarts as it is here.
-    """
-
-    name: MemberName
-    incident: IncidentName
-    phase: Phase
-    since: float
-    change: Change
-    gap_since: float | None = None
-    due: float | None = None
-
-
-@attrs.frozen
-class OpenIncident:
-    """An incident that is open: since when, and the notifiers that were told."""
-
-    name: IncidentName
-    since: float
-    told: tuple[str, ...]
-
-
-_MEMBER, _OPEN = "member", "incident"
 
 
 @attrs.define
@@ -105,58 +74,70 @@ class Incidents:
         unsaved, self._unsaved = self._unsaved, {}
         return unsaved
 
-    def restore(self, records: Mapping[RecordName, bytes], now: float) -> None:
+    def restore(self, records: Mapping[RecordName, bytes], now: float) -> int:
         """Begin with what was open, and on its way to be, when we last ran.
 
         What is dated later than now comes from a clock that was wrong: it counts from now.
+
+        :return: how many records could not be read; they are forgotten.
         """
-        decoder = msgspec.msgpack.Decoder(Member)
-        for (kind, _), record in records.items():
-            if kind == _MEMBER:
-                member = decoder.decode(record)
-                ahead = max(0.0, member.since - now)
-                due = None if member.due is None else member.due - ahead
-                self._keep(attrs.evolve(member, since=member.since - ahead, due=due))
-        opened = msgspec.msgpack.Decoder(OpenIncident)
-        known = [opened.decode(value) for (kind, _), value in records.items() if kind == _OPEN]
+        known: list[OpenIncident] = []
+        unreadable = 0
+        for name, record in records.items():
+            try:
+                if name[0] == MEMBER:
+                    self._keep(counted_from(decode_member(record), now))
+                elif name[0] == OPEN:
+                    known.append(decode_open(record))
+            except msgspec.MsgspecError:
+                unreadable += 1
+                self._unsaved[name] = None
         self._open = {one.name: one for one in sorted(known, key=lambda one: one.since)}
+        return unreadable
 
     def save_everything(self) -> None:
         """Count all that is kept over a restart as changed: what was kept is lost."""
         for member in self._members.values():
-            self._unsaved[_record(_MEMBER, *member.name)] = msgspec.msgpack.encode(member)
+            self._unsaved[record_of(MEMBER, *member.name)] = encode(member)
         for one in self._open.values():
-            self._unsaved[_record(_OPEN, *one.name)] = msgspec.msgpack.encode(one)
+            self._unsaved[record_of(OPEN, *one.name)] = encode(one)
 
     def close_abandoned(self, now: float) -> list[Notice]:
         """Resolve what was open when we last ran and nothing can close any more.
 
-        Its rule is gone from the configuration, or there is no resource in it of which anything
-        could be heard.
+        Its rule is gone from the configuration, or is about another type by now, or there is no
+        resource in it of which anything could be heard.
         """
-        for member in list(self._members):
-            if member[0] not in self._rules or self._inventory.get(member[1]) is None:
-                self._forget(member)
+        for name in list(self._members):
+            rule = self._rules.get(name[0])
+            is_judged = rule is not None and rule.matcher.may_match(name[1][1])
+            if not is_judged or self._inventory.get(name[1]) is None:
+                self._forget(name)
         inhabited = {member.incident for member in self._members.values()}
         notices: list[Notice] = []
-        for name in [name for name in self._open if name not in inhabited]:
-            why = "nothing is in it" if name[0] in self._rules else "its rule was removed"
-            notices += self._close_abandoned(name, why, now)
+        for incident in [incident for incident in self._open if incident not in inhabited]:
+            why = "nothing is in it" if incident[0] in self._rules else "its rule was removed"
+            for notifier in self._pop_open(incident):
+                notices += self._close_plainly(incident, notifier, why, now)
         return notices
 
-    def _close_abandoned(self, name: IncidentName, why: str, now: float) -> list[Notice]:
-        told = [self._destinations[n] for n in self._pop_open(name) if n in self._destinations]
+    def _close_plainly(
+        self, incident: IncidentName, notifier: str, why: str, now: float
+    ) -> list[Notice]:
+        """Resolve an incident where its rule has no text for it; nothing if that is off."""
+        destination = self._destinations.get(notifier)
+        if destination is None:
+            return []
         return [
             Notice(
-                id=f"{name[0]}/{name[1]}/{Form.RESOLVE.value}/{destination.name}/{now}",
+                id=f"{incident[0]}/{incident[1]}/{Form.RESOLVE.value}/{notifier}/{now}",
                 form=Form.RESOLVE,
-                rule=name[0],
-                notifier=destination.name,
-                key=name[1],
-                text=destination.escape(f"{name[0]}: {name[1]} is closed: {why}"),
+                rule=incident[0],
+                notifier=notifier,
+                key=incident[1],
+                text=destination.escape(f"{incident[0]}: {incident[1]} is closed: {why}"),
                 at=now,
             )
-            for destination in told
         ]
 
     def next_due(self) -> float | None:
@@ -253,7 +234,7 @@ class Incidents:
         told = tuple(rule.texts)
         opened = OpenIncident(member.incident, now, told)
         self._open[member.incident] = opened
-        self._unsaved[_record(_OPEN, *member.incident)] = msgspec.msgpack.encode(opened)
+        self._unsaved[record_of(OPEN, *member.incident)] = encode(opened)
         return self._write(rule, member.incident, Form.TRIGGER, member.change, told, now)
 
     def _leave(self, rule: IncidentRule, member: Member, now: float) -> list[Notice]:
@@ -263,11 +244,17 @@ class Incidents:
         if incident not in self._open or any(m.phase is not Phase.PENDING for m in counted):
             return []
         told = self._pop_open(incident)
-        return self._write(rule, incident, Form.RESOLVE, member.change, told, now)
+        written = [notifier for notifier in told if notifier in rule.resolve_texts]
+        notices = self._write(rule, incident, Form.RESOLVE, member.change, written, now)
+        for notifier in told:
+            if notifier not in rule.resolve_texts:
+                # It was told before a restart that changed the rule.
+                notices += self._close_plainly(incident, notifier, "it is over", now)
+        return notices
 
     def _keep(self, member: Member) -> None:
         self._members[member.name] = member
-        self._unsaved[_record(_MEMBER, *member.name)] = msgspec.msgpack.encode(member)
+        self._unsaved[record_of(MEMBER, *member.name)] = encode(member)
         if member.due is None:
             self._timers.cancel(member.name)
         else:
@@ -275,11 +262,11 @@ class Incidents:
 
     def _forget(self, name: MemberName) -> None:
         self._timers.cancel(name)
-        if self._members.pop(name, None) is not None:
-            self._unsaved[_record(_MEMBER, *name)] = None
+        del self._members[name]
+        self._unsaved[record_of(MEMBER, *name)] = None
 
     def _pop_open(self, name: IncidentName) -> tuple[str, ...]:
-        self._unsaved[_record(_OPEN, *name)] = None
+        self._unsaved[record_of(OPEN, *name)] = None
         return self._open.pop(name).told
 
     def _incident_name(self, rule: IncidentRule, change: Change) -> IncidentName:
@@ -318,10 +305,6 @@ class Incidents:
             )
             for notifier in notifiers
         ]
-
-
-def _record(kind: str, *name: object) -> RecordName:
-    return (kind, msgspec.json.encode(name).decode())
 
 
 def _gap_seconds(member: Member, now: float) -> float:

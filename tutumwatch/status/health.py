@@ -7,21 +7,32 @@ down, nobody would be told of the very outage.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import attrs
 
 from tutumwatch import __version__
+from tutumwatch.events.inputs import CONNECTED
+from tutumwatch.outbox.gate import State
 from tutumwatch.outbox.outbox import Outbox
 from tutumwatch.rules.decider import Decider
 from tutumwatch.stream.service import StreamService
 
 UNTAKEN_MAX_SECONDS = 30.0
 OK = "ok"
+# The state of a notifier that is not on, and for which notices wait all the same.
+OFF = "off"
+# What the counts of the store are called beside those of others.
+_STORE_COUNTS = {"dead": "dead_letters", "possible repeats": "possible_repeats"}
 
 
 @attrs.frozen
 class Health:
-    """An answer about our health: its fields are what ``/healthz`` shows as JSON."""
+    """An answer about our health: its fields are what ``/healthz`` shows as JSON.
+
+    ``ok`` is what a supervisor acts on: we are not stuck. ``moved_aside_count``: how many damaged
+    files of the store were replaced since we started. ``counts`` are of that time, too.
+    """
 
     ok: bool
     problems: Sequence[str]
@@ -31,6 +42,27 @@ class Health:
     store: str
     open_incidents: Sequence[str]
     counts: Mapping[str, int]
+    moved_aside_count: int = 0
+
+    @property
+    def not_well(self) -> Sequence[str]:
+        """All that keeps us from watching and telling, a phrase each; empty if we do."""
+        streams = (
+            f"stream {name} is {stream['state']}"
+            for name, stream in self.streams.items()
+            if stream["state"] != CONNECTED
+        )
+        store = [] if self.store == OK else [f"the store: {self.store}"]
+        notifiers = (
+            f"notifier {name} is {notifier['state']}"
+            for name, notifier in self.notifiers.items()
+            if notifier["state"] not in {State.DELIVERING.value, OFF}
+        )
+        return [*self.problems, *streams, *store, *notifiers]
+
+    def to_object(self) -> Mapping[str, Any]:
+        """Give the fields, as a JSON object has them."""
+        return attrs.asdict(self)
 
     @property
     def summary(self) -> str:
@@ -44,8 +76,17 @@ class Health:
             if n["state"] != "Delivering"
         )
         store = [] if self.store == OK else [f"store: {self.store}"]
+        aside = [f"{self.moved_aside_count} damaged files moved aside"]
         waiting = sum(int(str(n["waiting"])) for n in self.notifiers.values())
-        return ", ".join([*streams, *others, *store, f"{waiting} notices waiting"])
+        return ", ".join(
+            [
+                *streams,
+                *others,
+                *store,
+                *(aside if self.moved_aside_count else []),
+                f"{waiting} notices waiting",
+            ]
+        )
 
 
 @attrs.frozen
@@ -82,11 +123,18 @@ class HealthCheck:
                 name: {"state": d.state.value, "reason": d.reason, "waiting": owed.get(name, 0)}
                 | {"outcomes": dict(d.counts)}
                 for name, d in self._outbox.deliverers.items()
+            }
+            | {
+                name: {"state": OFF, "reason": "notices wait, and it is not on", "waiting": count}
+                for name, count in owed.items()
+                if name not in self._outbox.deliverers
             },
             store=self._store_problem() or OK,
             open_incidents=[
                 f"{rule}: {key}" for rule, key in self._decider.incidents.open_incidents()
             ],
             counts={**self._decider.counts, "resources": len(self._decider.inventory)}
-            | {"waiting_for_look_up": len(self._decider.waiting)},
+            | {"waiting_for_look_up": len(self._decider.waiting)}
+            | {_STORE_COUNTS.get(what, what): n for what, n in self._outbox.store.counts.items()},
+            moved_aside_count=self._outbox.store.replaced_count,
         )

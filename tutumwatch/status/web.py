@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import attrs
 import msgspec
 from twisted.web.http import OK, SERVICE_UNAVAILABLE, Request
 from twisted.web.iweb import IRequest
@@ -30,7 +29,7 @@ class HealthPage(WebResource):
         request.setResponseCode(OK if health.ok else SERVICE_UNAVAILABLE)
         request.setHeader(b"content-type", b"application/json")
         request.setHeader(b"cache-control", b"no-store")
-        return msgspec.json.format(msgspec.json.encode(attrs.asdict(health)), indent=2) + b"\n"
+        return msgspec.json.format(msgspec.json.encode(health.to_object()), indent=2) + b"\n"
 
 
 class StatusSite(Site):

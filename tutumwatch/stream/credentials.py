@@ -51,12 +51,21 @@ class Credentials:
 
     def secrets(self) -> tuple[Secret, ...]:
         """Give what must not show of these credentials: the value, what it encodes, the key."""
+        value, pair = self._value_and_pair()
+        return (self.authorization, *map(Secret, (value, pair, pair.partition(":")[2])))
+
+    def account(self) -> str:
+        """Give the name of the user; empty if the credentials do not tell."""
+        name, colon, _ = self._value_and_pair()[1].partition(":")
+        return name if colon else ""
+
+    def _value_and_pair(self) -> tuple[str, str]:
         scheme, _, value = self.authorization.reveal().partition(" ")
         pair = value
         if scheme.lower() == "basic":
             with contextlib.suppress(ValueError):
                 pair = base64.b64decode(value, validate=True).decode()
-        return (self.authorization, *map(Secret, (value, pair, pair.partition(":")[2])))
+        return value, pair
 
     def headers(self) -> dict[str, Secret]:
         """Give the headers that carry these credentials."""

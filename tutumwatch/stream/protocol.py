@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol as TypingProtocol
 from typing import Any, cast
+from typing import Protocol as TypingProtocol
 
 from autobahn.twisted.websocket import WebSocketClientProtocol
 from twisted.internet.interfaces import IPushProducer, ITCPTransport
@@ -55,14 +55,27 @@ class StreamProtocol(WebSocketClientProtocol):
     http_status_line = ""
     http_headers: dict[str, str] = {}  # noqa: RUF012 - Autobahn replaces it, nobody fills it
     _close_said = ""
+    _is_paused = False
 
     def pause_reading(self) -> None:
         """Read nothing more from the socket for now; one more chunk may still be handed over."""
+        self._is_paused = True
         cast("IPushProducer", self.transport).pauseProducing()
 
     def resume_reading(self) -> None:
         """Read on."""
+        self._is_paused = False
         cast("IPushProducer", self.transport).resumeProducing()
+
+    def onAutoPingTimeout(self) -> None:
+        """Drop a peer that does not answer a ping, unless it is us who do not read the answer."""
+        if self._is_paused:
+            timers = cast("Any", self.factory)._batched_timer  # noqa: SLF001 - Autobahn has no other way
+            self.autoPingTimeoutCall = timers.call_later(
+                cast("Any", self).autoPingTimeout, self.onAutoPingTimeout
+            )
+        else:
+            super().onAutoPingTimeout()
 
     def abort(self) -> None:
         """End the connection now, whatever state the closing handshake is in."""

@@ -27,12 +27,15 @@ class DamagedError(Exception):
     """What was read is not what was written."""
 
 
-def seal(content: bytes) -> bytes:
-    """Put a checksum before some bytes."""
-    return zlib.crc32(content).to_bytes(_CHECKSUM_BYTES, "big") + content
+def seal(content: bytes, *beside: object) -> bytes:
+    """Put a checksum before some bytes.
+
+    :param beside: what stands in other columns of the row; the checksum covers it as well.
+    """
+    return _checksum(content, beside) + content
 
 
-def unseal(sealed: Any) -> bytes:  # noqa: ANN401 - what a damaged file gives may be anything
+def unseal(sealed: Any, *beside: object) -> bytes:  # noqa: ANN401 - what a damaged file gives may be anything
     """Give the bytes behind a checksum.
 
     :raises DamagedError: if it does not fit.
@@ -40,9 +43,14 @@ def unseal(sealed: Any) -> bytes:  # noqa: ANN401 - what a damaged file gives ma
     if not isinstance(sealed, bytes):
         raise DamagedError(f"no bytes, but {type(sealed).__name__}")
     content = sealed[_CHECKSUM_BYTES:]
-    if zlib.crc32(content).to_bytes(_CHECKSUM_BYTES, "big") != sealed[:_CHECKSUM_BYTES]:
+    if _checksum(content, beside) != sealed[:_CHECKSUM_BYTES]:
         raise DamagedError("the checksum does not fit")
     return content
+
+
+def _checksum(content: bytes, beside: Sequence[object]) -> bytes:
+    covered = repr(beside).encode("utf-8", "replace") if beside else b""
+    return zlib.crc32(content, zlib.crc32(covered)).to_bytes(_CHECKSUM_BYTES, "big")
 
 
 def _decode(decoder: msgspec.msgpack.Decoder[Kind], content: bytes) -> Kind:
@@ -59,17 +67,17 @@ _waiting = msgspec.msgpack.Decoder(WaitingRow)
 _resource = msgspec.msgpack.Decoder(Resource)
 
 
-def encode_page(inputs: Sequence[Input]) -> bytes:
+def encode_page(inputs: Sequence[Input], *beside: object) -> bytes:
     """Write a page of the journal."""
-    return seal(zlib.compress(_encode(inputs), _COMPRESSION_LEVEL))
+    return seal(zlib.compress(_encode(inputs), _COMPRESSION_LEVEL), *beside)
 
 
-def decode_page(sealed: Any) -> list[Input]:  # noqa: ANN401 - what is in the file
+def decode_page(sealed: Any, *beside: object) -> list[Input]:  # noqa: ANN401 - what is in the file
     """Read a page of the journal.
 
     :raises DamagedError: as :func:`unseal`, and for what is no page. So do the others.
     """
-    content = unseal(sealed)
+    content = unseal(sealed, *beside)
     try:
         return _decode(_inputs, zlib.decompress(content))
     except zlib.error as problem:
@@ -81,9 +89,15 @@ def encode_notice(notice: Notice) -> bytes:
     return seal(_encode(notice))
 
 
-def decode_notice(sealed: Any) -> Notice:  # noqa: ANN401 - what is in the file
-    """Read a notice."""
-    return _decode(_notice, unseal(sealed))
+def decode_notice(sealed: Any, lane: tuple[str, str] | None = None) -> Notice:  # noqa: ANN401 - what is in the file
+    """Read a notice.
+
+    :param lane: where it was found, if that is to be checked as well.
+    """
+    notice = _decode(_notice, unseal(sealed))
+    if lane not in {None, notice.lane}:
+        raise DamagedError(f"it stands in the lane {lane}")
+    return notice
 
 
 def encode_waiting(row: WaitingRow) -> bytes:

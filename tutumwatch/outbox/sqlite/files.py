@@ -11,6 +11,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -25,6 +26,7 @@ LOCK_POLL_SECONDS = 0.1
 LOCK_SAID_SECONDS = 1.0
 # Enough for what marks and ends deliveries to go on while the disk is full.
 RESERVE_BYTES = 2 * 1024 * 1024
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 # What SQLite keeps beside a file.
 SIDE_FILES = ("-wal", "-shm")
 
@@ -34,8 +36,11 @@ def make_folder(path: Path) -> None:
 
     :raises StoreUnusableError: if that cannot be.
     """
+    folder = path.parent
     try:
-        path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+        if not folder.is_dir():
+            folder.mkdir(parents=True, exist_ok=True)
+            folder.chmod(FOLDER_MODE)
     except OSError as problem:
         raise unusable(path, problem) from problem
 
@@ -56,8 +61,8 @@ def unusable(path: Path, problem: OSError | sqlite3.Error) -> StoreUnusableError
     """Say what is wrong with a file, and what to do about it."""
     why = problem.strerror if isinstance(problem, OSError) else str(problem)
     return StoreUnusableError(
-        f"the store {path} cannot be used: {why}; make its folder writable for this user, or name "
-        "another file: path in [store], or TUTUMWATCH_STORE"
+        f"the store {path} cannot be used: {why}; make its folder writable for this user and see "
+        "that its disk is well, or name another file: path in [store], or TUTUMWATCH_STORE"
     )
 
 
@@ -76,6 +81,15 @@ class Lock:
         """
         make_folder(self.path)
         make_file(self.path)
+        try:
+            self._take(say, seconds)
+        except BaseException as problem:
+            self.release()
+            if isinstance(problem, OSError):
+                raise unusable(self.path, problem) from problem
+            raise
+
+    def _take(self, say: Callable[[str], None], seconds: float) -> None:
         self._descriptor = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
         begun = time.monotonic()
         said = False
@@ -83,7 +97,6 @@ class Lock:
             waited = time.monotonic() - begun
             holder = os.pread(self._descriptor, 32, 0).decode("ascii", "replace").strip()
             if waited >= seconds:
-                self.release()
                 raise StoreUnusableError(
                     f"another tutumwatch (process {holder}) holds {self.path} and did not end in "
                     f"{seconds:.0f} s; stop it, or give this one a store of its own"
@@ -92,15 +105,19 @@ class Lock:
                 said = True
                 say(f"waiting for process {holder}, which holds {self.path}")
             time.sleep(LOCK_POLL_SECONDS)
-        os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
+        self.sign()
+
+    def sign(self) -> None:
+        """Say which process holds it: after a fork it is another one."""
+        if self._descriptor >= 0:
+            with suppress(OSError):  # on a disk that is full nobody learns it
+                os.ftruncate(self._descriptor, 0)
+                os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
 
     def _is_taken(self) -> bool:
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as problem:
-            if problem.errno not in {errno.EWOULDBLOCK, errno.EACCES}:
-                raise
+        except BlockingIOError:
             return False
         return True
 
@@ -124,16 +141,6 @@ def free_name(path: Path, what: str, at: float) -> Path:
         number += 1
         name = path.with_name(f"{path.name}.{what}-{stamp(at)}-{number}")
     return name
-
-
-def move_aside(path: Path, at: float) -> Path:
-    """Give a damaged file another name, with all that SQLite keeps beside it."""
-    aside = free_name(path, "damaged", at)
-    for suffix in ("", *SIDE_FILES):
-        part = path.with_name(path.name + suffix)
-        if part.exists():
-            part.rename(aside.with_name(aside.name + suffix))
-    return aside
 
 
 def back_up(connection: sqlite3.Connection, path: Path, version: int, at: float) -> Path:
@@ -163,30 +170,33 @@ class Reserve:
     _held: bool = False
 
     def hold(self) -> bool:
-        """Take the bytes, if they can be had; say whether they are ours."""
+        """Take the bytes, and say whether there is room for them.
+
+        What goes wrong otherwise does not count: work can do without a reserve.
+        """
         if self._held:
             return True
         try:
             descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
             try:
+                os.fchmod(descriptor, FILE_MODE)
                 os.posix_fallocate(descriptor, 0, RESERVE_BYTES)
             except OSError:
                 os.ftruncate(descriptor, 0)
                 raise
             finally:
                 os.close(descriptor)
-        except OSError:
-            return False
+        except OSError as problem:
+            return problem.errno not in _NO_ROOM
         self._held = True
         return True
 
     def give_up(self) -> bool:
         """Let go of the bytes; say whether that made any difference."""
-        if not self._held:
-            return False
         self._held = False
         try:
+            had_bytes = self.path.stat().st_size > 0
             os.truncate(self.path, 0)
         except OSError:
             return False
-        return True
+        return had_bytes

@@ -21,16 +21,30 @@ from tutumwatch.outbox.sqlite.codec import (
     encode_resource,
 )
 
-PAGES_KEPT_SECONDS = 30 * 24 * 3600.0
-PAGES_KEPT_BYTES = 1024**3
-MEMORY_KEPT_SECONDS = 30 * 24 * 3600.0
-DEAD_KEPT_COUNT = 100_000
 # Deleting goes on in steps of this many, so that no commit has to wait for long.
-DELETED_AT_ONCE_COUNT = 50
+DELETED_AT_ONCE_COUNT = 100
 # The server may repeat what it sent before the restart; this many inputs are looked through.
 EARLIER_INPUTS_COUNT = 10_000
 
 _CHECKPOINT, _ALIVE_AT = "checkpoint", "alive_at"
+
+
+@attrs.frozen
+class Retention:
+    """What is kept at most."""
+
+    pages_seconds: float = 30 * 24 * 3600.0
+    pages_bytes: int = 1024**3
+    memory_seconds: float = 30 * 24 * 3600.0
+    dead_count: int = 100_000
+
+
+@attrs.frozen
+class Forgotten:
+    """What a step of forgetting deleted; ``is_all``: there is nothing more to forget."""
+
+    dead_count: int
+    is_all: bool
 
 
 @attrs.frozen
@@ -53,17 +67,27 @@ def last_page(connection: sqlite3.Connection) -> LastPage:
 def page_after(last: LastPage, inputs: Sequence[Input], at: float) -> LastPage:
     """Give what the end of the journal is after some more inputs."""
     numbers = (item.number for item in reversed(inputs) if isinstance(item, Message))
-    return LastPage(last.number + 1, at, next(numbers, last.last_number))
+    return LastPage(last.number + 1, float(at), next(numbers, last.last_number))
 
 
-def write_page(connection: sqlite3.Connection, page: LastPage, inputs: Sequence[Input]) -> None:
-    """Write the inputs of a commit."""
-    sealed = encode_page(inputs)
+def write_page(connection: sqlite3.Connection, page: LastPage, inputs: Sequence[Input]) -> bool:
+    """Write the inputs of a commit; say whether they were not there yet.
+
+    That they are means that this commit was done after all when it seemed to fail.
+    """
+    beside = (page.number, page.at, len(inputs), page.last_number)
+    sealed = encode_page(inputs, *beside)
+    there = connection.execute(
+        "SELECT page FROM journal WHERE number = ?", (page.number,)
+    ).fetchone()
+    if there is not None and there[0] == sealed:
+        return False
     connection.execute(
         "INSERT INTO journal SELECT ?, ?, ?,"
         " ? + ifnull((SELECT total FROM journal ORDER BY number DESC LIMIT 1), 0), ?, ?",
-        (page.number, page.at, len(inputs), len(sealed), page.last_number, sealed),
+        (*beside[:3], len(sealed), page.last_number, sealed),
     )
+    return True
 
 
 def alive_at(connection: sqlite3.Connection) -> float | None:
@@ -72,48 +96,57 @@ def alive_at(connection: sqlite3.Connection) -> float | None:
     return at or None
 
 
-def read_later(connection: sqlite3.Connection) -> Iterator[Input]:
-    """Give the inputs that came after the inventory was written."""
-    pages = connection.execute(
-        "SELECT page FROM journal WHERE number > ? ORDER BY number",
-        (_meta(connection, _CHECKPOINT),),
-    )
-    for (page,) in pages:
-        yield from _inputs(page)
+@attrs.define
+class JournalReader:
+    """Reads what a start needs, and counts what is damaged of it and left out."""
 
+    _connection: sqlite3.Connection
+    damaged_count: int = 0
 
-def read_earlier(connection: sqlite3.Connection) -> Iterator[Input]:
-    """Give the last inputs that came before the inventory was written."""
-    pages = connection.execute(
-        "SELECT number, inputs FROM journal WHERE number <= ? ORDER BY number DESC",
-        (_meta(connection, _CHECKPOINT),),
-    )
-    numbers: list[int] = []
-    count = 0
-    for number, inputs in pages:
-        numbers.append(number)
-        count += inputs
-        if count >= EARLIER_INPUTS_COUNT:
-            break
-    for number in reversed(numbers):
-        row = connection.execute("SELECT page FROM journal WHERE number = ?", (number,)).fetchone()
-        yield from _inputs(row[0])
+    def later(self) -> Iterator[Input]:
+        """Give the inputs that came after the inventory was written."""
+        numbers = self._connection.execute(
+            "SELECT number FROM journal WHERE number > ? ORDER BY number", (self._checkpoint(),)
+        ).fetchall()
+        for (number,) in numbers:
+            yield from self._inputs(number)
 
+    def earlier(self) -> Iterator[Input]:
+        """Give the last inputs that came before the inventory was written."""
+        pages = self._connection.execute(
+            "SELECT number, inputs FROM journal WHERE number <= ? ORDER BY number DESC",
+            (self._checkpoint(),),
+        )
+        numbers: list[int] = []
+        count = 0
+        for number, inputs in pages:
+            numbers.append(number)
+            count += inputs
+            if count >= EARLIER_INPUTS_COUNT:
+                break
+        for number in reversed(numbers):
+            yield from self._inputs(number)
 
-def _inputs(page: object) -> list[Input]:
-    try:
-        return decode_page(page)
-    except DamagedError:
-        return []  # what it told is found by the next listing
+    def resources(self) -> Iterator[Resource]:
+        """Give the inventory as it was written."""
+        for (sealed,) in self._connection.execute("SELECT resource FROM resources"):
+            try:
+                yield decode_resource(sealed)
+            except DamagedError:
+                self.damaged_count += 1
 
+    def _checkpoint(self) -> float:
+        return _meta(self._connection, _CHECKPOINT)
 
-def read_resources(connection: sqlite3.Connection) -> Iterator[Resource]:
-    """Give the inventory as it was written."""
-    for (sealed,) in connection.execute("SELECT resource FROM resources"):
+    def _inputs(self, number: int) -> list[Input]:
+        page, *beside = self._connection.execute(
+            "SELECT page, number, at, inputs, last_number FROM journal WHERE number = ?", (number,)
+        ).fetchone()
         try:
-            yield decode_resource(sealed)
+            return decode_page(page, *beside)
         except DamagedError:
-            continue  # the next listing knows it
+            self.damaged_count += 1
+            return []
 
 
 def write_resources(
@@ -138,34 +171,46 @@ def finish_checkpoint(connection: sqlite3.Connection, page_number: int, at: floa
     connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", values)
 
 
-def forget_old(connection: sqlite3.Connection, at: float, checkpoint: int) -> int:
-    """Take a small step of deleting what is too old or too much.
-
-    :return: how many dead letters were among it: those beyond the newest 100,000.
-    """
-    _forget_pages(connection, at, checkpoint)
-    connection.execute("DELETE FROM memory WHERE at < ?", (at - MEMORY_KEPT_SECONDS,))
+def forget_old(
+    connection: sqlite3.Connection, at: float, checkpoint: int, kept: Retention
+) -> Forgotten:
+    """Take a small step of deleting what is too old or too much; no page after a checkpoint."""
+    pages = _forget_pages(connection, at, checkpoint, kept)
+    connection.execute("DELETE FROM memory WHERE at < ?", (at - kept.memory_seconds,))
     (dead,) = connection.execute("SELECT count(*) FROM deliveries WHERE state = 3").fetchone()
     forgotten = connection.execute(
         "DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries WHERE state = 3"
         " ORDER BY id LIMIT ?)",
-        (min(max(0, dead - DEAD_KEPT_COUNT), DELETED_AT_ONCE_COUNT),),
-    )
-    connection.execute(f"PRAGMA incremental_vacuum({DELETED_AT_ONCE_COUNT})").fetchall()
-    return forgotten.rowcount
+        (min(max(0, dead - kept.dead_count), DELETED_AT_ONCE_COUNT),),
+    ).rowcount
+    _give_room_back(connection)
+    return Forgotten(forgotten, max(pages, forgotten) < DELETED_AT_ONCE_COUNT)
 
 
-def _forget_pages(connection: sqlite3.Connection, at: float, checkpoint: int) -> None:
+def _forget_pages(
+    connection: sqlite3.Connection, at: float, checkpoint: int, kept: Retention
+) -> int:
     newest = connection.execute("SELECT total FROM journal ORDER BY number DESC LIMIT 1").fetchone()
     oldest = connection.execute(
-        "SELECT number, at, total FROM journal WHERE number < ? ORDER BY number LIMIT ?",
+        "SELECT number, at, total - length(page) FROM journal WHERE number < ?"
+        " ORDER BY number LIMIT ?",
         (checkpoint, DELETED_AT_ONCE_COUNT),
     ).fetchall()
-    for number, page_at, total in oldest:
-        is_old = page_at < at - PAGES_KEPT_SECONDS
-        if not is_old and newest[0] - total <= PAGES_KEPT_BYTES:
-            return
+    count = 0
+    for number, page_at, before in oldest:
+        is_old = page_at < at - kept.pages_seconds
+        if not is_old and newest[0] - before <= kept.pages_bytes:
+            break
         connection.execute("DELETE FROM journal WHERE number = ?", (number,))
+        count += 1
+    return count
+
+
+def _give_room_back(connection: sqlite3.Connection) -> None:
+    (free,) = connection.execute("PRAGMA freelist_count").fetchone()
+    for _ in range(min(free, DELETED_AT_ONCE_COUNT)):
+        # It gives no rows, so Python lets it take a single step, which is one page.
+        connection.execute("PRAGMA incremental_vacuum(1)")
 
 
 def _meta(connection: sqlite3.Connection, name: str) -> float:

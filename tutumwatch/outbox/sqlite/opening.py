@@ -10,16 +10,30 @@ from typing import TypeAlias
 import attrs
 from twisted.logger import Logger
 
-from tutumwatch.outbox.sqlite.files import back_up, make_file, make_folder, move_aside, unusable
+from tutumwatch.outbox.sqlite.errors import is_for_the_file
+from tutumwatch.outbox.sqlite.files import back_up, make_file, make_folder, unusable
+from tutumwatch.outbox.sqlite.replacing import beside, end_replacement, move_aside, moved_aside
 from tutumwatch.outbox.sqlite.salvage import salvage
-from tutumwatch.outbox.sqlite.schema import APPLICATION_ID, VERSION, migrate, version_of
+from tutumwatch.outbox.sqlite.schema import (
+    APPLICATION_ID,
+    PAGE_BYTES,
+    TABLES,
+    VERSION,
+    is_as_made,
+    migrate,
+    table_with_wrong_types,
+    tables_of,
+    version_of,
+)
 from tutumwatch.outbox.store import StoreUnusableError
 
 # Between two of these the log beside the file grows, and is then written into it.
 WAL_PAGES_COUNT = 400
 WAL_MAX_BYTES = 8 * 1024 * 1024
-_DAMAGE = frozenset({"SQLITE_CORRUPT", "SQLITE_NOTADB"})
 _IN_MEMORY = ":memory:"
+_MAGIC = b"SQLite format 3\0"
+# The two bytes behind the size of a page: who may write it, and who may read it.
+_MAY_WRITE, _MAY_READ, _MAY_MAX = 18, 19, 2
 
 _Connect: TypeAlias = Callable[[str], sqlite3.Connection]
 
@@ -31,47 +45,59 @@ class Opened:
     connection: sqlite3.Connection
     was_damaged: bool = False
 
-    def close(self) -> None:
-        """Close it."""
-        self.connection.close()
 
-
-class _DamagedFileError(Exception):
+class DamagedFileError(Exception):
     """The file is no store, or one with holes in it; says why."""
 
 
-def open_file(path: str, connect: _Connect, at: float, log: Logger) -> Opened:
+def open_file(
+    path: str, connect: _Connect, at: float, log: Logger, damage: str | None = None
+) -> Opened:
     """Open a store's file, whatever state it is in.
 
     :param at: the time, for the names of what is put beside it.
-    :raises StoreUnusableError: if there can be none: no right to write, no room, or a file that a
-        newer tutumwatch has changed.
+    :param damage: what was found to be wrong with it, if anything was.
+    :raises StoreUnusableError: if there can be none: no right to write, no room, a file that a
+        newer tutumwatch has changed, or one that belongs to something else.
     """
     if path == _IN_MEMORY:
         connection = connect(path)
         migrate(connection)
         return Opened(connection)
     make_folder(Path(path))
-    make_file(Path(path))
     try:
+        aside = moved_aside(Path(path))
+        if aside is not None:
+            log.error("{aside} was being replaced when we last ended", aside=str(aside))
+            return Opened(_save_from(aside, path, connect, at, log), was_damaged=True)
+        is_new = not Path(path).exists()
+        make_file(Path(path))
         try:
+            _check_beginning(Path(path), damage, is_new=is_new)
             return Opened(_open_checked(path, connect, at, log))
-        except _DamagedFileError as problem:
-            return Opened(_replace(path, connect, at, log, str(problem)), was_damaged=True)
-    except (sqlite3.OperationalError, OSError) as problem:
+        except DamagedFileError as problem:
+            aside = move_aside(Path(path), at)
+            log.error(
+                "the store {path} is damaged ({why}); it is now {aside}",
+                path=path,
+                why=str(problem),
+                aside=str(aside),
+            )
+            return Opened(_save_from(aside, path, connect, at, log), was_damaged=True)
+    except (sqlite3.Error, OSError) as problem:
         raise unusable(Path(path), problem) from problem
 
 
 def _open_checked(path: str, connect: _Connect, at: float, log: Logger) -> sqlite3.Connection:
     connection = connect(path)
     try:
-        _check(connection)
+        _check(connection, path)
         _prepare(connection)
         _bring_up_to_date(connection, Path(path), at, log)
-    except sqlite3.DatabaseError as problem:
+    except sqlite3.Error as problem:
         connection.close()
-        if getattr(problem, "sqlite_errorname", "") in _DAMAGE:
-            raise _DamagedFileError(str(problem)) from problem
+        if is_for_the_file(problem):
+            raise DamagedFileError(str(problem)) from problem
         raise
     except BaseException:
         connection.close()
@@ -79,25 +105,57 @@ def _open_checked(path: str, connect: _Connect, at: float, log: Logger) -> sqlit
     return connection
 
 
-def _check(connection: sqlite3.Connection) -> None:
+def _check_beginning(path: Path, damage: str | None, *, is_new: bool) -> None:
+    """Refuse what SQLite would take for an empty file, or for one that it may not write."""
+    if damage is not None:
+        raise DamagedFileError(damage)
+    with path.open("rb") as file:
+        beginning = file.read(_MAY_READ + 1)
+    if not beginning:
+        was_used = _size_bytes(beside(path, ".reserve")) and not is_new
+        if was_used or _size_bytes(beside(path, "-wal")):
+            raise DamagedFileError("it is empty, and was not")
+        return
+    if beginning[: len(_MAGIC)] != _MAGIC:
+        raise DamagedFileError("it is no database")
+    if max(beginning[_MAY_WRITE:], default=0) > _MAY_MAX:
+        raise DamagedFileError("its beginning is damaged")
+
+
+def _size_bytes(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _check(connection: sqlite3.Connection, path: str) -> None:
     """Refuse what is not ours, what is newer than we are, and what is damaged."""
     version = version_of(connection)
     (application_id,) = connection.execute("PRAGMA application_id").fetchone()
-    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    if tables and application_id != APPLICATION_ID:
-        raise _DamagedFileError("it is a database of something else, or its beginning is lost")
+    tables = tables_of(connection)
+    if application_id != APPLICATION_ID and tables and not tables.intersection(TABLES):
+        raise StoreUnusableError(
+            f"{path} is a database of something else, and is left as it is; name another file: "
+            "path in [store], or TUTUMWATCH_STORE"
+        )
+    if application_id != (APPLICATION_ID if tables else 0):
+        raise DamagedFileError("its beginning is damaged")
     if version > VERSION:
         raise StoreUnusableError(
-            f"the store is of version {version}, and this tutumwatch knows versions up to "
+            f"the store {path} is of version {version}, and this tutumwatch knows versions up to "
             f"{VERSION}; run the newer one again, or give this one a store of its own"
         )
-    (said,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    (said,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
     if said != "ok":
-        raise _DamagedFileError(said)
+        raise DamagedFileError(said.rpartition("\n")[2])
+    if not is_as_made(connection):
+        raise DamagedFileError("its tables are not as they were made")
+    table = table_with_wrong_types(connection)
+    if table is not None:
+        raise DamagedFileError(f"the table {table} holds what it cannot hold")
 
 
 def _prepare(connection: sqlite3.Connection) -> None:
     if version_of(connection) == 0:
+        connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
@@ -120,22 +178,25 @@ def _bring_up_to_date(connection: sqlite3.Connection, path: Path, at: float, log
     migrate(connection)
 
 
-def _replace(path: str, connect: _Connect, at: float, log: Logger, why: str) -> sqlite3.Connection:
-    """Move a damaged file aside, and save what can be read of it into a new one."""
-    aside = move_aside(Path(path), at)
-    log.error(
-        "the store {path} is damaged ({why}); it is now {aside}",
-        path=path,
-        why=why,
-        aside=str(aside),
-    )
+def _save_from(
+    aside: Path, path: str, connect: _Connect, at: float, log: Logger
+) -> sqlite3.Connection:
+    """Save what can be read of a damaged file into a new one."""
     make_file(Path(path))
     connection = _open_checked(path, connect, at, log)
-    connection.execute("BEGIN IMMEDIATE")
-    saved = salvage(aside, connection)
-    connection.execute("COMMIT")
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        saved = salvage(aside, connection)
+        connection.execute("COMMIT")
+        end_replacement(Path(path))
+    except BaseException:
+        connection.close()
+        raise
     log.error(
-        "saved from the damaged store: {saved}; what is missing was not delivered, or was in part",
-        saved=", ".join(f"{count} {table}" for table, count in saved.items()) or "nothing",
+        "saved from the damaged store: {saved}; {dead} damaged notices are dead letters now, "
+        "{lost} other rows were of no use, and what is missing was not delivered, or was in part",
+        saved=", ".join(f"{count} {table}" for table, count in saved.rows.items()) or "nothing",
+        dead=saved.dead_count,
+        lost=saved.lost_count,
     )
     return connection

@@ -26,6 +26,7 @@ from tutumwatch.rules.decisions import Dropped, Owed, Revived, Settled, WaitingR
 from tutumwatch.rules.notice import Form, Notice
 
 WAITING, PENDING, SENDING, DEAD = range(4)
+STATE_NAMES = ("waiting", "pending", "sending", "dead")
 DAMAGED = "it was damaged on the disk"
 
 _Lane: TypeAlias = tuple[str, str]
@@ -134,35 +135,47 @@ class Rows:
                 self.counts["withdrawn"] += 1
                 self._delete(row_id, (notifier, key))
                 continue
-            self._connection.execute(
-                "UPDATE deliveries SET state = 1, form = ?, at = ?, notice = ? WHERE id = ?",
+            row = self._connection.execute(
+                "UPDATE deliveries SET state = 1, form = ?, at = ?, notice = ? WHERE id = ?"
+                f" RETURNING {_HEAD_COLUMNS}",
                 (notice.form.value, notice.at, encode_notice(notice), row_id),
-            )
+            ).fetchone()
             if is_head:
-                self._promote((notifier, key))
+                self._heads[row_id] = _head(row)
 
     def _revive(self, row_id: int) -> None:
         """Send a dead letter again, behind whatever its lane holds by now."""
         row = self._connection.execute(
-            "DELETE FROM deliveries WHERE id = ? AND state = 3 RETURNING notice", (row_id,)
+            "SELECT notice FROM deliveries WHERE id = ? AND state = 3", (row_id,)
         ).fetchone()
-        if row is not None:
+        try:
+            notice = decode_notice(row[0]) if row is not None else None
+        except DamagedError:
+            return  # it stays what it is: there is nothing left to send
+        if notice is not None:
             self.counts["revived"] += 1
-            self._append(decode_notice(row[0]))
+            self._connection.execute("DELETE FROM deliveries WHERE id = ?", (row_id,))
+            self._append(notice)
 
     def _drop(self, row_id: int) -> None:
         """Forget a row, unless it is being sent."""
         row = self._connection.execute(
-            "SELECT notifier, key, state FROM deliveries WHERE id = ? AND state != 2", (row_id,)
+            "SELECT notifier, key, state, waits_for FROM deliveries WHERE id = ? AND state != 2",
+            (row_id,),
         ).fetchone()
         if row is None:
             return
         self.counts["dropped"] += 1
-        notifier, key, state = row
+        notifier, key, state, waits_for = row
         if state == DEAD:
             self._connection.execute("DELETE FROM deliveries WHERE id = ?", (row_id,))
-        else:
-            self._delete(row_id, (notifier, key))
+            return
+        self._delete(row_id, (notifier, key))
+        self._connection.execute(
+            "DELETE FROM waiting WHERE id = ?1 AND NOT EXISTS"
+            " (SELECT 1 FROM deliveries WHERE waits_for = ?1 AND state = 0)",
+            (waits_for,),
+        )
 
     # -- how delivery goes
 
@@ -176,29 +189,31 @@ class Rows:
         return [_head(row) for row in rows]
 
     def begin(self, row_ids: Iterable[int]) -> list[Delivery]:
-        """Mark rows as being sent; those that are gone, or not to be sent, are left out."""
+        """Mark rows as being sent; those that are gone, or not to be sent, are left out.
+
+        One that is marked already was begun by somebody who never learned how it ended.
+        """
         begun = []
         for row_id in row_ids:
             row = self._connection.execute(
-                "UPDATE deliveries SET state = 2, attempts = attempts + 1"
-                " WHERE id = ? AND state = 1"
-                " RETURNING attempts - 1, up_seconds, notifier, key, notice",
+                "UPDATE deliveries SET state = 2, attempts = attempts + 1,"
+                " maybe_sent = maybe_sent OR state = 2 WHERE id = ? AND state IN (1, 2)"
+                " RETURNING attempts - 1, up_seconds, notifier, key, rule, at, notice",
                 (row_id,),
             ).fetchone()
             if row is None:
                 continue
-            attempts, up_seconds, notifier, key, sealed = row
+            attempts, up_seconds, notifier, key, rule, at, sealed = row
             try:
-                notice = decode_notice(sealed)
+                notice, is_damaged = decode_notice(sealed, (notifier, key)), False
             except DamagedError:
-                self._die(row_id, DAMAGED)
-                continue
+                notice = Notice("", Form.MESSAGE, rule, notifier, key, DAMAGED, at)
+                is_damaged = True
             memory = self._connection.execute(
                 "SELECT value FROM memory WHERE notifier = ? AND key = ?", (notifier, key)
             ).fetchone()
-            begun.append(
-                Delivery(row_id, notice, attempts, up_seconds, memory[0] if memory else None)
-            )
+            value = memory[0] if memory else None
+            begun.append(Delivery(row_id, notice, attempts, up_seconds, value, is_damaged))
         return begun
 
     def finish(self, outcomes: Mapping[int, Outcome], up_seconds: Mapping[int, float]) -> None:
@@ -287,7 +302,7 @@ class Rows:
     def _promote(self, lane: _Lane) -> None:
         """Let the first live row of a lane be its head."""
         row = self._connection.execute(
-            "UPDATE deliveries SET head = 1 WHERE id = (SELECT id FROM deliveries"
+            "UPDATE deliveries SET head = 1 WHERE head = 0 AND id = (SELECT id FROM deliveries"
             " WHERE notifier = ? AND key = ? AND state < 3 ORDER BY id LIMIT 1)"
             f" RETURNING state, {_HEAD_COLUMNS}",
             lane,
@@ -317,11 +332,14 @@ class Rows:
         """Give those of some rows that there are."""
         found = (
             self._connection.execute(
-                "SELECT id, form, rule, key FROM deliveries WHERE id = ?", (row_id,)
+                "SELECT id, form, rule, key, state FROM deliveries WHERE id = ?", (row_id,)
             ).fetchone()
             for row_id in row_ids
         )
-        return [OwedRow(*row) for row in found if row is not None]
+        return [
+            OwedRow(row_id, form, rule, key, STATE_NAMES[state])
+            for row_id, form, rule, key, state in filter(None, found)
+        ]
 
     def interrupted(self) -> list[Head]:
         """Find what was being sent when we last ended: it may have arrived, and goes again."""

@@ -9,9 +9,11 @@ in a release is never changed again. ``deliveries.head`` marks the first live ro
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 
 # Tells a file of ours from any other ("ttw1").
 APPLICATION_ID = 0x74747731
+PAGE_BYTES = 4096
 
 MIGRATIONS = (
     """
@@ -66,8 +68,21 @@ MIGRATIONS = (
     """,
 )
 VERSION = len(MIGRATIONS)
-# What a salvage saves of a damaged file, the most important first.
-TABLES = ("deliveries", "waiting", "records", "meta", "memory", "resources", "journal")
+# What a salvage saves of a damaged file, the most important first; what waits is asked for by rows.
+TABLES = ("waiting", "deliveries", "records", "meta", "memory", "resources", "journal")
+
+
+# What a value of a column may be, as SQLite calls it, by what the column declares.
+_TYPES = {"INTEGER": "integer", "REAL": "real", "TEXT": "text", "BLOB": "blob"}
+_ANY_NUMBER = "'integer', 'real'"
+_COLUMNS = (
+    'SELECT t.name, c.name, c.type, c."notnull", c.pk FROM sqlite_master t,'
+    " pragma_table_info(t.name) c WHERE t.type = 'table' ORDER BY t.name, c.cid"
+)
+_INDEXES = (
+    "SELECT i.tbl_name, i.name, c.name FROM sqlite_master i, pragma_index_info(i.name) c"
+    " WHERE i.type = 'index' ORDER BY i.name, c.seqno"
+)
 
 
 def version_of(connection: sqlite3.Connection) -> int:
@@ -85,3 +100,33 @@ def migrate(connection: sqlite3.Connection, upto: int = VERSION) -> None:
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {number + 1}")
         connection.execute("COMMIT")
+
+
+def tables_of(connection: sqlite3.Connection) -> set[str]:
+    """Give the names of the tables in a file."""
+    rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+    return {name for (name,) in rows}
+
+
+def is_as_made(connection: sqlite3.Connection) -> bool:
+    """Say whether tables and indexes are those of the version that the file says it has."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as made:
+        migrate(made, version_of(connection))
+        return all(
+            connection.execute(query).fetchall() == made.execute(query).fetchall()
+            for query in (_COLUMNS, _INDEXES)
+        )
+
+
+def table_with_wrong_types(connection: sqlite3.Connection) -> str | None:
+    """Give a table with a value that its column cannot have: SQLite itself takes any."""
+    conditions: dict[str, list[str]] = {}
+    for table, column, declared, not_null, is_key in connection.execute(_COLUMNS):
+        types = f"'{_TYPES[declared]}'" if declared else _ANY_NUMBER
+        null = "" if not_null or is_key else ", 'null'"
+        conditions.setdefault(table, []).append(f"typeof({column}) NOT IN ({types}{null})")
+    for table, wrong in conditions.items():
+        query = f"SELECT EXISTS(SELECT 1 FROM {table} WHERE {' OR '.join(wrong)})"
+        if connection.execute(query).fetchone()[0]:
+            return table
+    return None

@@ -17,29 +17,38 @@ from typing import TypeAlias
 import attrs
 from twisted.logger import Logger
 
-from tutumwatch.events.inputs import OwedRow
+from tutumwatch.events.inputs import LINK_TYPES, OwedRow
 from tutumwatch.inventory.resource import Key, Resource
 from tutumwatch.notifiers.outcomes import Outcome
+from tutumwatch.outbox.backlog import HEADS_MAX_COUNT
 from tutumwatch.outbox.sqlite import journal
-from tutumwatch.outbox.sqlite.codec import DamagedError, decode_waiting
-from tutumwatch.outbox.sqlite.files import Reserve
+from tutumwatch.outbox.sqlite.codec import DamagedError, decode_waiting, seal, unseal
+from tutumwatch.outbox.sqlite.errors import is_for_the_file, is_full
+from tutumwatch.outbox.sqlite.files import Reserve, unusable
 from tutumwatch.outbox.sqlite.opening import open_file
 from tutumwatch.outbox.sqlite.rows import Rows
-from tutumwatch.outbox.sqlite.writer import InThread, Transaction, Writer
-from tutumwatch.outbox.store import Delivery, Head, HeldUp, Restored
-from tutumwatch.rules.decisions import Decisions, WaitingRow
+from tutumwatch.outbox.sqlite.writer import Counted, InThread, Transaction, Writer, owed_counts
+from tutumwatch.outbox.store import Delivery, Head, HeldUp, Restored, StoreUnusableError
+from tutumwatch.rules.decisions import Decisions
 from tutumwatch.rules.notice import Notice
 
 # Resources are written in steps of this many; commits go on between them.
 CHECKPOINT_STEP_COUNT = 500
 MEMORY_PATH = ":memory:"
+# A checkpoint deletes at least as much as was written since the last one, in so many steps.
+FORGET_STEPS_COUNT = 600
+_WAITING = "SELECT row FROM waiting"
+_RECORDS = "SELECT kind, name, value FROM records"
 
 Connect: TypeAlias = Callable[[str], sqlite3.Connection]
 
 
 def connect(path: str) -> sqlite3.Connection:
     """Open a file of SQLite; transactions are begun and ended by us alone."""
-    return sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
+    # A text that is damaged must not stop everything: it differs from what its checksum covers.
+    connection.text_factory = lambda text: text.decode("utf-8", "replace")
+    return connection
 
 
 @attrs.define(eq=False)
@@ -60,17 +69,25 @@ class SQLiteStore:
     counts: Counter[str] = attrs.field(factory=Counter)
     # How often a damaged file was replaced by a new one, which knows only what was saved.
     replaced_count: int = 0
+    _kept: journal.Retention = attrs.field(factory=journal.Retention)
+    _forget_steps_count: int = FORGET_STEPS_COUNT
+    _reserve: Reserve | None = attrs.field(init=False)
     _writer: Writer = attrs.field(init=False)
     _owed: Counter[str] = attrs.field(factory=Counter)
     _last_page: journal.LastPage = attrs.field(factory=journal.LastPage)
     _last_id: int = 0
     _interrupted: Sequence[Head] = ()
+    # Whether the file was opened while we run, and then again: lanes may have other heads now.
+    _is_open: bool = False
+    _was_reopened: bool = False
 
     _log = Logger()
 
     def __attrs_post_init__(self) -> None:
-        reserve = None if self._is_in_memory else Reserve(Path(f"{self.path}.reserve"))
-        self._writer = Writer(self._open_again, self._new_id, self._in_thread, reserve, self._count)
+        self._reserve = None if self._is_in_memory else Reserve(Path(f"{self.path}.reserve"))
+        self._writer = Writer(
+            self._open_again, self._new_id, self._in_thread, self._reserve, self._count
+        )
 
     @property
     def _is_in_memory(self) -> bool:
@@ -82,63 +99,85 @@ class SQLiteStore:
         """Open the file, give what it holds, and close it: we may be about to fork."""
         if self._is_in_memory:
             return Restored()
-        with closing(open_file(self.path, self._connect, self._utc_now(), self._log)) as opened:
-            connection = opened.connection
+        try:
+            try:
+                return self._restore()
+            except (DamagedError, sqlite3.Error) as problem:
+                if isinstance(problem, sqlite3.Error) and not is_for_the_file(problem):
+                    raise
+                return self._restore(str(problem))
+        except sqlite3.Error as problem:
+            raise unusable(Path(self.path), problem) from problem
+
+    def _restore(self, damage: str | None = None) -> Restored:
+        try:
+            return self._read(damage)
+        except (sqlite3.Error, StoreUnusableError) as problem:
+            if not (is_full(problem) and self._reserve and self._reserve.give_up()):
+                raise
+        return self._read(damage)
+
+    def _read(self, damage: str | None) -> Restored:
+        opened = open_file(self.path, self._connect, self._utc_now(), self._log, damage)
+        self.replaced_count += opened.was_damaged
+        with closing(opened.connection) as connection:
             connection.execute("BEGIN IMMEDIATE")
-            self._interrupted = Rows(connection, self._new_id).interrupted()
-            connection.execute("COMMIT")
-            if self._interrupted:
-                self.counts["possible repeats"] += len(self._interrupted)
-                self._log.warn(
-                    "{count} notices were being sent when we last ended: they are sent again, and "
-                    "may arrive twice",
-                    count=len(self._interrupted),
-                )
-            self._last_page = journal.last_page(connection)
-            self._last_id = _last_id(connection)
-            self._owed.update(_owed(connection))
-            return Restored(
+            reader = journal.JournalReader(connection)
+            last_page = journal.last_page(connection)
+            restored = Restored(
                 alive_at=journal.alive_at(connection),
-                last_number=self._last_page.last_number,
-                resources=list(journal.read_resources(connection)),
-                earlier=list(journal.read_earlier(connection)),
-                later=list(journal.read_later(connection)),
-                waiting=self._read_waiting(connection),
+                last_number=last_page.last_number,
+                resources=list(reader.resources()),
+                earlier=list(reader.earlier()),
+                later=list(reader.later()),
+                waiting=[decode_waiting(row) for (row,) in connection.execute(_WAITING)],
                 records={
-                    (kind, name): value
-                    for kind, name, value in connection.execute("SELECT * FROM records")
+                    (kind, name): unseal(value, kind, name)
+                    for kind, name, value in connection.execute(_RECORDS)
                 },
             )
+            interrupted = Rows(connection, self._new_id).interrupted()
+            self._last_id = _last_id(connection)
+            self._owed = Counter(owed_counts(connection))
+            connection.execute("COMMIT")
+        self._last_page, self._interrupted = last_page, interrupted
+        self._say_restored(reader.damaged_count)
+        return restored
 
-    def _read_waiting(self, connection: sqlite3.Connection) -> list[WaitingRow]:
-        rows = []
-        for row_id, sealed in connection.execute("SELECT id, row FROM waiting"):
-            try:
-                rows.append(decode_waiting(sealed))
-            except DamagedError as problem:
-                self._log.error(
-                    "{row_id} waited for a look-up and is damaged: {problem}; `tutumwatch outbox "
-                    "drop` lets its lane go on",
-                    row_id=row_id,
-                    problem=str(problem),
-                )
-        return rows
+    def _say_restored(self, damaged_count: int) -> None:
+        if damaged_count:
+            self._log.error(
+                "{count} pieces of journal and inventory are damaged and left out; the platform "
+                "is asked for what they told",
+                count=damaged_count,
+            )
+        if self._interrupted:
+            self.counts["possible repeats"] += len(self._interrupted)
+            self._log.warn(
+                "{count} notices were being sent when we last ended: they are sent again, and "
+                "may arrive twice",
+                count=len(self._interrupted),
+            )
 
     async def open(self) -> Sequence[Head]:
         """Open the file again, in its thread."""
         await self._writer.do(lambda _: None, essential=True)
         return self._interrupted
 
-    def _open_again(self) -> sqlite3.Connection:
-        opened = open_file(self.path, self._connect, self._utc_now(), self._log)
+    def _open_again(self, damage: str | None) -> sqlite3.Connection:
+        opened = open_file(self.path, self._connect, self._utc_now(), self._log, damage)
         self.replaced_count += opened.was_damaged
+        self._was_reopened, self._is_open = self._is_open, True
+        self._last_id = max(self._last_id, _last_id(opened.connection))
         return opened.connection
 
     async def close(self) -> None:
         """End what is under way, then the file and its thread."""
         await self._writer.when_idle()
-        await self._in_thread(self._writer.close)
-        self._close_thread()
+        try:
+            await self._in_thread(self._writer.close)
+        finally:
+            self._close_thread()
 
     # -- what the outbox asks for
 
@@ -146,6 +185,10 @@ class SQLiteStore:
         """Keep decisions: a page of the journal, the rows they owe, the records of rules."""
         page = journal.page_after(self._last_page, decisions.inputs, at)
         heads = await self._writer.do(lambda t: _commit(t, page, decisions))
+        if self._was_reopened:
+            # What was committed may have been lost, or found again; so may any head.
+            heads = await self._writer.do(_all_heads, essential=True)
+            self._was_reopened = False
         self._last_page = page
         return heads
 
@@ -182,17 +225,32 @@ class SQLiteStore:
     async def checkpoint(self, changed: Mapping[Key, Resource | None], at: float) -> None:
         """Write what changed of the inventory, a few at a time, and forget what is too old."""
         number = self._last_page.number
-        rows = iter(changed.items())
-        while step := list(islice(rows, CHECKPOINT_STEP_COUNT)):
+        # Taken in again over a row that is newer, a link would tell of another blind time.
+        links = [row for row in changed.items() if row[0][1] in LINK_TYPES]
+        others = (row for row in changed.items() if row[0][1] not in LINK_TYPES)
+        while step := list(islice(others, CHECKPOINT_STEP_COUNT)):
             await self._write_resources(step)
 
-        def work(transaction: Transaction) -> int:
+        def work(transaction: Transaction) -> None:
+            journal.write_resources(transaction.connection, links)
             journal.finish_checkpoint(transaction.connection, number, at)
-            return journal.forget_old(transaction.connection, at, number)
 
-        forgotten = await self._writer.do(work)
-        if forgotten:
-            self._log.error("{count} of the oldest dead letters are forgotten", count=forgotten)
+        await self._writer.do(work)
+        await self._forget_old(at, number)
+
+    async def _forget_old(self, at: float, checkpoint: int) -> None:
+        forgotten_count = 0
+        for _ in range(self._forget_steps_count):
+            step = await self._writer.do(
+                lambda t: journal.forget_old(t.connection, at, checkpoint, self._kept)
+            )
+            forgotten_count += step.dead_count
+            if step.is_all:
+                break
+        if forgotten_count:
+            self._log.error(
+                "{count} of the oldest dead letters are forgotten", count=forgotten_count
+            )
 
     async def _write_resources(self, step: Sequence[tuple[Key, Resource | None]]) -> None:
         await self._writer.do(lambda t: journal.write_resources(t.connection, step))
@@ -205,9 +263,12 @@ class SQLiteStore:
         """Count what is owed, by notifier; what still waits for a look-up counts."""
         return +self._owed
 
-    def _count(self, rows: Rows) -> None:
-        self._owed.update(rows.owed)
-        self.counts.update(rows.counts)
+    def _count(self, counted: Counted) -> None:
+        if counted.owed is None:
+            self._owed.update(counted.rows.owed)
+        else:
+            self._owed = Counter(counted.owed)
+        self.counts.update(counted.rows.counts)
 
     def _new_id(self) -> int:
         self._last_id += 1
@@ -218,25 +279,30 @@ def _commit(
     transaction: Transaction, page: journal.LastPage, decisions: Decisions
 ) -> Sequence[Head]:
     connection = transaction.connection
-    journal.write_page(connection, page, decisions.inputs)
+    if not journal.write_page(connection, page, decisions.inputs):
+        return _all_heads(transaction)
     for owed in decisions.owed:
         transaction.rows.add(owed)
     for name, value in decisions.records.items():
         if value is None:
             connection.execute("DELETE FROM records WHERE kind = ? AND name = ?", name)
         else:
-            connection.execute("INSERT OR REPLACE INTO records VALUES (?, ?, ?)", (*name, value))
+            connection.execute(
+                "INSERT OR REPLACE INTO records VALUES (?, ?, ?)", (*name, seal(value, *name))
+            )
     return transaction.rows.take_heads()
+
+
+def _all_heads(transaction: Transaction) -> Sequence[Head]:
+    """Give the first heads of every notifier, one more than are held in memory."""
+    notifiers = owed_counts(transaction.connection)
+    return [
+        head
+        for notifier in notifiers
+        for head in transaction.rows.heads(notifier, HEADS_MAX_COUNT + 1)
+    ]
 
 
 def _last_id(connection: sqlite3.Connection) -> int:
     (last,) = connection.execute("SELECT ifnull(max(id), 0) FROM deliveries").fetchone()
     return int(last)
-
-
-def _owed(connection: sqlite3.Connection) -> Mapping[str, int]:
-    return dict(
-        connection.execute(
-            "SELECT notifier, count(*) FROM deliveries WHERE state < 3 GROUP BY notifier"
-        )
-    )

@@ -7,26 +7,28 @@ from __future__ import annotations
 
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Generic, TypeAlias, TypeVar
 
 import attrs
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
+from tutumwatch.outbox.sqlite.errors import is_damage, is_full
 from tutumwatch.outbox.sqlite.files import Reserve
 from tutumwatch.outbox.sqlite.rows import Rows
-from tutumwatch.outbox.store import StoreUnwritableError
+from tutumwatch.outbox.store import StoreUnusableError, StoreUnwritableError
 
 Result = TypeVar("Result")
 InThread: TypeAlias = Callable[[Callable[[], Any]], Deferred[Any]]
 """Runs a function in the thread of the connection, one at a time and in order."""
 
 GROUP_MAX_COUNT = 500
-_DAMAGE = frozenset({"SQLITE_CORRUPT", "SQLITE_NOTADB"})
-# A disk that is full shows in each of these, by what SQLite was about to do.
-_FULL = frozenset({"SQLITE_FULL", "SQLITE_IOERR_SHMSIZE", "SQLITE_IOERR_WRITE"})
+# So much of what is free within the file goes back to the disk at once, while that is full.
+SHRUNK_PAGES_COUNT = 1000
+_FREE_PAGES = f"PRAGMA incremental_vacuum({SHRUNK_PAGES_COUNT})"
+_EMPTY_LOG = "PRAGMA wal_checkpoint(TRUNCATE)"
 
 
 @attrs.frozen
@@ -50,27 +52,38 @@ class _Job(Generic[Result]):
 
 
 @attrs.frozen
+class Counted:
+    """What a transaction counted; the first of a connection also counts all that is owed."""
+
+    rows: Rows
+    owed: Mapping[str, int] | None = None
+
+
+@attrs.frozen
 class _Ended:
     """How one job ended, and what its transaction counted."""
 
     result: object
-    rows: Rows | None = None
+    counted: Counted | None = None
 
 
 @attrs.define(eq=False)
 class Writer:
     """Does work in transactions, in the order in which it was given.
 
-    :param connect: opens the file, in the thread; also after it was damaged and moved aside.
+    :param connect: opens the file, in the thread; told what is wrong with it, if it was damaged
+        while it was in use.
     :param counted: told, after each transaction, what it counted.
     """
 
-    _connect: Callable[[], sqlite3.Connection]
+    _connect: Callable[[str | None], sqlite3.Connection]
     _new_id: Callable[[], int]
     _in_thread: InThread
     _reserve: Reserve | None
-    _counted: Callable[[Rows], None]
+    _counted: Callable[[Counted], None]
     _connection: sqlite3.Connection | None = None
+    _damage: str | None = None
+    _is_counted: bool = False
     _jobs: deque[_Job[Any]] = attrs.field(factory=deque)
     _idle: Deferred[None] | None = None
     _busy: bool = False
@@ -107,8 +120,9 @@ class Writer:
 
     def _end(self, ended: Sequence[_Ended], group: Sequence[_Job[Any]]) -> None:
         # All counts first: what is told of one job may ask for them.
-        for rows in {id(one.rows): one.rows for one in ended if one.rows is not None}.values():
-            self._counted(rows)
+        for counted in {id(one.counted): one.counted for one in ended}.values():
+            if counted is not None:
+                self._counted(counted)
         self._busy = False
         for job, one in zip(group, ended, strict=True):
             if isinstance(one.result, Failure):
@@ -139,35 +153,61 @@ class Writer:
 
     def _transact(self, group: Sequence[_Job[Any]]) -> list[_Ended]:
         essential = all(job.essential for job in group)
-        if self._reserve is not None and not self._reserve.hold() and not essential:
+        if not self._has_reserve(may_shrink=not essential) and not essential:
             raise StoreUnwritableError("the disk is full")
         try:
             return self._in_transaction(group)
-        except sqlite3.Error as problem:
-            is_full = _name_of(problem) in _FULL
-            if not (is_full and essential and self._reserve and self._reserve.give_up()):
+        except (sqlite3.Error, StoreUnusableError) as problem:
+            if not (is_full(problem) and essential and self._reserve and self._reserve.give_up()):
                 raise
         return self._in_transaction(group)
 
-    def _in_transaction(self, group: Sequence[_Job[Any]]) -> list[_Ended]:
-        with self._transaction() as transaction:
-            results = [job.work(transaction) for job in group]
-        return [_Ended(result, transaction.rows) for result in results]
+    def _has_reserve(self, *, may_shrink: bool) -> bool:
+        if self._reserve is None or self._reserve.hold():
+            return True
+        if not may_shrink:
+            return False
+        self._shrink()
+        return self._reserve.hold()
 
-    @contextmanager
-    def _transaction(self) -> Iterator[Transaction]:
+    def _shrink(self) -> None:
+        """Give back to the disk what was delivered since, and the log.
+
+        It may be ourselves who filled the disk up; nobody else would make room then.
+        """
         connection = self._connected()
+        for statement in (_EMPTY_LOG, _FREE_PAGES, _EMPTY_LOG):
+            with suppress(sqlite3.Error):  # what can be had is had, and there may be none
+                connection.execute(statement).fetchall()
+
+    def _in_transaction(self, group: Sequence[_Job[Any]]) -> list[_Ended]:
+        connection = self._connected()
+        is_committing = False
         try:
             connection.execute("BEGIN IMMEDIATE")
-            yield Transaction(connection, Rows(connection, self._new_id))
+            transaction = Transaction(connection, Rows(connection, self._new_id))
+            results = [job.work(transaction) for job in group]
+            counted = Counted(
+                transaction.rows, None if self._is_counted else owed_counts(connection)
+            )
+            is_committing = True
             connection.execute("COMMIT")
         except BaseException as problem:
-            self._roll_back(connection, problem)
+            self._roll_back(connection, problem, is_unsure=is_committing)
             raise
+        self._is_counted = True
+        return [_Ended(result, counted) for result in results]
 
-    def _roll_back(self, connection: sqlite3.Connection, problem: BaseException) -> None:
-        if _name_of(problem) in _DAMAGE:
+    def _roll_back(
+        self, connection: sqlite3.Connection, problem: BaseException, *, is_unsure: bool
+    ) -> None:
+        if is_damage(problem):
+            self._damage = str(problem)
             self.close()  # the next one to connect sees to it
+            return
+        if is_unsure and not is_full(problem):
+            # It may be on the disk all the same: only who reads the file anew can tell.
+            self.close()
             return
         try:
             if connection.in_transaction:
@@ -177,18 +217,24 @@ class Writer:
 
     def _connected(self) -> sqlite3.Connection:
         if self._connection is None:
-            self._connection = self._connect()
+            self._connection = self._connect(self._damage)
+            self._damage, self._is_counted = None, False
         return self._connection
+
+
+def owed_counts(connection: sqlite3.Connection) -> Mapping[str, int]:
+    """Count what is owed, by notifier."""
+    return dict(
+        connection.execute(
+            "SELECT notifier, count(*) FROM deliveries WHERE state < 3 GROUP BY notifier"
+        )
+    )
 
 
 def _in_our_words(problem: Exception) -> Exception:
     """Tell what nobody can help (a disk that is full, say) from what is a bug of ours."""
-    if isinstance(problem, sqlite3.OperationalError | OSError):
-        return StoreUnwritableError(str(problem))
-    if _name_of(problem) in _DAMAGE:
+    if is_damage(problem):
         return StoreUnwritableError(f"the file is damaged: {problem}")
+    if isinstance(problem, sqlite3.OperationalError | OSError | StoreUnusableError):
+        return StoreUnwritableError(str(problem))
     return problem
-
-
-def _name_of(problem: BaseException) -> str:
-    return getattr(problem, "sqlite_errorname", "")

@@ -1,0 +1,97 @@
+"""Tests of the lines that go over the control socket."""
+
+from __future__ import annotations
+
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from tutumwatch.control.wire import (
+    IDS_MAX_COUNT,
+    LINE_MAX_BYTES,
+    PATH_MAX_BYTES,
+    AskDrop,
+    AskRetry,
+    AskStatus,
+    Fate,
+    Reply,
+    decode_question,
+    decode_reply,
+    encode_line,
+    is_too_long,
+    socket_path,
+)
+
+GREATEST_ID = 2**63 - 1
+
+
+class QuestionTests(SynchronousTestCase):
+    """What may be asked, and nothing else."""
+
+    def test_there_and_back(self) -> None:
+        for question, line in (
+            (AskStatus(), b'{"command":"status"}'),
+            (AskRetry((1, 2)), b'{"command":"retry","ids":[1,2]}'),
+            (AskDrop((GREATEST_ID,)), b'{"command":"drop","ids":[9223372036854775807]}'),
+        ):
+            self.assertEqual(encode_line(question), line)
+            self.assertEqual(decode_question(line), question)
+
+    def test_the_longest_question_is_not_too_long(self) -> None:
+        ids = tuple(range(GREATEST_ID - IDS_MAX_COUNT, GREATEST_ID))
+        line = encode_line(AskRetry(ids))
+        self.assertLess(len(line), LINE_MAX_BYTES)
+        self.assertEqual(decode_question(line), AskRetry(ids))
+
+    def test_rubbish(self) -> None:
+        for line in (
+            b"",
+            b"GET / HTTP/1.1",
+            b"[]",
+            b"{}",
+            b'{"command":"dance"}',
+            b'{"command":"drop"}',
+            b'{"command":"drop","ids":[0]}',
+            b'{"command":"drop","ids":[9223372036854775808]}',
+            b'{"command":"drop","ids":["1"]}',
+            b'{"command":"drop","ids":1}',
+            b'{"command":"status","ids":[1]}',
+            json.dumps({"command": "retry", "ids": list(range(1, IDS_MAX_COUNT + 2))}).encode(),
+            b"\xff",
+        ):
+            with self.subTest(line=line[:50]):
+                self.assertRaises(ValueError, decode_question, line)
+
+    @given(st.binary(max_size=200))
+    def test_any_bytes_are_a_question_or_an_error(self, line: bytes) -> None:
+        for decode in (decode_question, decode_reply):
+            try:
+                decode(line)
+            except ValueError:
+                continue
+
+    def test_a_reply_says_only_what_there_is(self) -> None:
+        for reply, line in (
+            (Reply(error="no"), b'{"error":"no"}'),
+            (Reply(status={"ok": True}), b'{"status":{"ok":true}}'),
+            (
+                Reply(fates=(Fate(7, "dropped", done=True),)),
+                b'{"fates":[{"id":7,"became":"dropped","done":true}]}',
+            ),
+        ):
+            self.assertEqual(encode_line(reply), line)
+            self.assertEqual(decode_reply(line), reply)
+
+
+class PathTests(SynchronousTestCase):
+    """Where the socket is."""
+
+    def test_it_lies_beside_the_store(self) -> None:
+        self.assertEqual(socket_path("/var/lib/x.sqlite"), "/var/lib/x.sqlite.sock")
+
+    def test_bytes_are_counted(self) -> None:
+        self.assertFalse(is_too_long("a" * PATH_MAX_BYTES))
+        self.assertTrue(is_too_long("a" * (PATH_MAX_BYTES + 1)))
+        self.assertTrue(is_too_long("ä" * 54))

@@ -1,0 +1,219 @@
+"""Long histories made by a seed: episodes, each of which lets one kind of fault take effect."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from random import Random
+from typing import ClassVar
+
+from tests.model.destinations import Manner
+from tests.model.file import CrashPoint, DiskFault, Work
+from tests.model.history import History, Restart
+from tests.model.platform import Rest
+from tutumwatch.events.inputs import CONNECTED, DISCONNECTED, UNAUTHORIZED
+
+URIS = sorted(History.uris())
+STATES = ("Running", "Stopped", "Starting", None)
+NETWORK = (CONNECTED, DISCONNECTED, UNAUTHORIZED)
+NAMES = ("slack", "pd", "hook")
+CRASH_POINTS: tuple[CrashPoint | str, ...] = (
+    *(CrashPoint("crash: within a transaction", statement=number) for number in (2, 3, 5, 8)),
+    CrashPoint("crash: before a commit of decisions", Work.COMMIT),
+    CrashPoint("crash: after a commit of decisions", Work.COMMIT, is_after=True),
+    CrashPoint("crash: before the mark of a delivery", Work.BEGIN),
+    CrashPoint("crash: after the end of a delivery", Work.FINISH, is_after=True),
+    CrashPoint("crash: at saving the inventory", Work.SAVING),
+    CrashPoint("crash: at the start", Work.START),
+    "crash: between mark and request",
+    "crash: between answer and end",
+)
+
+
+class RandomHistory:
+    """A long history of a seed, made of episodes: each lets one kind of fault take effect.
+
+    None waits for the one before to end, and single steps come between them.
+    """
+
+    EPISODES_COUNT: ClassVar = 30
+
+    def __init__(self, seed: int) -> None:
+        """Make it."""
+        self.dice = Random(seed)
+        self.history = History(self.dice)
+
+    def run(self) -> None:
+        """Live through it."""
+        episodes = (
+            (5, self._news),
+            (3, self._repeat),
+            (14, self._crash_at),
+            (5, self._crash),
+            (3, self._stop),
+            (9, self._answers),
+            (5, self._link),
+            (7, self._rest),
+            (5, self._disk),
+            (5, self._keys),
+            (4, self._dead),
+            (1.5, self._outage),
+            (0.3, self._grudge),
+        )
+        weights = [weight for weight, _ in episodes]
+        try:
+            for _ in range(self.EPISODES_COUNT):
+                self.dice.choices([episode for _, episode in episodes], weights)[0]()
+            self.history.heal()
+        finally:
+            self.history.close()
+
+    # -- single steps, each with its check
+
+    def _do(self, step: Callable[[], None]) -> None:
+        self.history.be_alive()
+        step()
+        self.history.check()
+
+    def _wait(self, *seconds: float) -> None:
+        chosen = self.dice.choice(seconds) * self.dice.choice((1.0, 1.0, 1.1))
+        self._do(lambda: self.history.wait(chosen))
+
+    def _happen(self, count: int = 1, type_: str = "") -> None:
+        for _ in range(count):
+            uri = self.dice.choice([uri for uri in URIS if type_ in uri])
+            state, with_uuid = self.dice.choice(STATES), self.dice.random() < 0.5
+            self._do(partial(self.history.happen, uri, state, with_uuid=with_uuid))
+
+    def _network(self, state: str) -> None:
+        self._do(lambda: self.history.network(state))
+
+    # -- episodes
+
+    def _news(self) -> None:
+        if self.dice.random() < 0.3:
+            state = self.dice.choice(STATES)
+            self._do(lambda: self.history.happen_to_many(state, 14))
+        if self.dice.random() < 0.1:
+            self._do(self.history.send_rubbish)
+        self._happen(self.dice.randint(1, 5))
+        self._wait(0.0, 0.02, 0.06, 0.5, 3.0, 20.0)
+
+    def _repeat(self) -> None:
+        self._wait(0.6)
+        self._happen(2)
+        for _ in range(2):
+            self._do(partial(self.history.repeat, self.dice.randrange(20)))
+
+    def _restart(self) -> Restart:
+        return Restart(
+            self.dice.choice([0.5, 3.0, 20.0, 300.0]),
+            clock_back=self.dice.random() < 0.2,
+            thread_seconds=self.dice.choice([None, 0.0, 0.02]),
+        )
+
+    def _crash_at(self) -> None:
+        for point in self.dice.sample(CRASH_POINTS, 3):
+            restart = self._restart()
+            self._wait(0.6)
+            self._do(partial(self.history.crash_at, point, restart))
+            self._happen(2)
+            self._wait(1.5, 4.0)
+            if isinstance(point, CrashPoint) and point.work is Work.SAVING:
+                self._wait(66.0)
+
+    def _crash(self) -> None:
+        restart = self._restart()
+        if self.dice.random() < 0.6:
+            self._wait(0.6)
+            self._happen(2)
+            self._wait(0.03, 0.05)
+        self._do(lambda: self.history.crash(restart))
+
+    def _stop(self) -> None:
+        restart = self._restart()
+        self._happen(1)
+        self._wait(0.0, 0.1, 5.0)
+        self._do(lambda: self.history.stop(restart))
+
+    def _answers(self) -> None:
+        name = self.dice.choice(NAMES)
+        manners = self.dice.choices(
+            (*Manner, Manner.ACCEPT_MUTELY, Manner.LOSE), k=self.dice.randint(2, 4)
+        )
+        self._do(lambda: self.history.behave_next(name, manners))
+        self._happen(3)
+        self._wait(0.3, 11.0, 11.0, 25.0)
+
+    def _link(self) -> None:
+        """Lose the stream for a while, at times for too short a while that PagerDuty hears of."""
+        manner = self.dice.choice((None, None, Manner.REFUSE_CONNECTION, Manner.THROTTLE_LONG))
+        if manner is not None:
+            self._do(lambda: self.history.behave("pd", manner))
+        self._network(self.dice.choice((DISCONNECTED, UNAUTHORIZED)))
+        self._wait(2.0, 14.0, 17.0, 30.0)
+        self._happen(2)
+        self._network(CONNECTED)
+        self._wait(0.1, 3.0, 8.0)
+        if manner is not None:
+            self._do(lambda: self.history.behave("pd", Manner.ACCEPT))
+
+    def _rest(self) -> None:
+        rest = self.dice.choice((*Rest, Rest.NEVER, Rest.NEVER, Rest.NEVER, Rest.LATE, Rest.LATE))
+        self._wait(0.6)
+        self._do(lambda: self.history.answer_look_ups(rest))
+        self._happen(2, "/service/")
+        self._wait(0.3, 11.0, 11.0, 11.0)
+        self._do(lambda: self.history.answer_look_ups(Rest.OK))
+
+    def _disk(self) -> None:
+        fault = self.dice.choice((DiskFault.BROKEN, DiskFault.FULL, DiskFault.FULL))
+        self._wait(0.6)
+        self._happen(2)
+        self._wait(0.0, 0.04)
+        self._do(lambda: self.history.disk(fault))
+        self._happen(1)
+        self._wait(2.0, 25.0, 25.0, 25.0)
+        self._do(lambda: self.history.disk(DiskFault.NONE))
+        self._wait(0.5, 2.0)
+
+    def _keys(self) -> None:
+        name = self.dice.choice(NAMES)
+        self._do(lambda: self.history.rotate(name))
+        self._happen(3)
+        self._network(DISCONNECTED)
+        self._wait(1.0, 30.0)
+        self._network(CONNECTED)
+        self._do(self.history.renew)
+        self._wait(1.0)
+
+    def _dead(self) -> None:
+        name = self.dice.choice(("slack", "hook"))
+        self._wait(0.6)
+        self._do(lambda: self.history.behave_next(name, [Manner.REFUSE_PAYLOAD] * 3))
+        self._happen(4, "/container/")
+        self._wait(1.0, 3.0)
+        if self.dice.random() < 0.9:
+            which = self.dice.randrange(20)
+            self._do(lambda: self.history.drop(which))
+        self._do(self.history.retry_dead)
+        self._wait(0.2)
+
+    def _outage(self) -> None:
+        """Let a destination be away until messages are stale, with many of them."""
+        name, manner = self.dice.choice(NAMES), self.dice.choice(tuple(Manner))
+        self._do(lambda: self.history.behave(name, manner))
+        state = self.dice.choice(STATES)
+        self._do(lambda: self.history.happen_to_many(state, 14))
+        self._wait(30.0, 90.0, 700.0)
+        self._do(lambda: self.history.behave(name, Manner.ACCEPT))
+        self._wait(1.0, 60.0)
+
+    def _grudge(self) -> None:
+        """Let a destination fail to hear of one thing until that is given up."""
+        name, uri = self.dice.choice(("slack", "hook")), self.dice.choice(URIS)
+        self._do(lambda: self.history.hate(name, uri))
+        self._do(lambda: self.history.happen(uri, "Running", with_uuid=False))
+        for _ in range(12):
+            self._happen(3)
+            self._wait(120.0)

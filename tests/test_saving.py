@@ -1,0 +1,131 @@
+"""Tests of when the inventory is saved, one time after the other, and what becomes of a failure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import cast
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from tutumwatch.events.event import Event
+from tutumwatch.inventory.inventory import Inventory
+from tutumwatch.inventory.resource import Key, Resource
+from tutumwatch.outbox.store import Store, StoreUnwritableError
+from tutumwatch.saving import SAVE_AFTER_COUNT, SAVE_AFTER_SECONDS, InventorySaver
+
+
+class HeldCheckpoints:
+    """Stands in for a store: keeps what is to be saved until the test ends it."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[list[str], float]] = []
+        self.held: list[Deferred[None]] = []
+
+    async def checkpoint(self, changed: Mapping[Key, Resource | None], at: float) -> None:
+        """Note it, and wait."""
+        self.asked.append((sorted(key[2] for key in changed), at))
+        self.held.append(Deferred())
+        await self.held[-1]
+
+    def end(self, problem: Exception | None = None) -> None:
+        """End the oldest that waits."""
+        held = self.held.pop(0)
+        if problem is None:
+            held.callback(None)
+        else:
+            held.errback(problem)
+
+
+class InventorySaverTests(SynchronousTestCase):
+    """A saver on a Clock."""
+
+    def setUp(self) -> None:
+        """Make an inventory in which something has changed."""
+        self.clock = Clock()
+        self.inventory = Inventory()
+        self.store = HeldCheckpoints()
+        self.saver = InventorySaver(
+            self.inventory,
+            cast("Store", self.store),
+            self.clock,
+            lambda: 1000 + self.clock.seconds(),
+        )
+        self.change("s1")
+
+    def change(self, uuid: str) -> None:
+        """Let a service change."""
+        event = Event("service", state="Running", resource_uri=f"/api/v1/service/{uuid}/")
+        self.inventory.apply_event(event, "id", "main", 1, 1.0)
+
+    def test_it_is_due_after_a_while(self) -> None:
+        self.clock.advance(SAVE_AFTER_SECONDS - 0.1)
+        self.saver.save_if_due()
+        self.assertEqual(self.store.asked, [])
+        self.clock.advance(0.1)
+        self.saver.save_if_due()
+        self.assertEqual(self.store.asked, [(["s1"], 1060.0)])
+
+    def test_it_is_due_after_many_inputs(self) -> None:
+        self.saver.count(SAVE_AFTER_COUNT - 1)
+        self.saver.save_if_due()
+        self.assertEqual(self.store.asked, [])
+        self.saver.count(1)
+        self.saver.save_if_due()
+        self.assertEqual(len(self.store.asked), 1)
+        self.store.end()
+        self.saver.save_if_due()
+        self.assertEqual(len(self.store.asked), 1)
+
+    def test_it_is_due_at_once_if_that_is_said(self) -> None:
+        self.saver.hurry()
+        self.saver.save_if_due()
+        self.assertEqual(len(self.store.asked), 1)
+
+    def test_one_at_a_time(self) -> None:
+        """A slow disk: the next is asked for when the one before has ended."""
+        self.saver.hurry()
+        self.saver.save_if_due()
+        self.change("s2")
+        self.clock.advance(2 * SAVE_AFTER_SECONDS)
+        self.saver.save_if_due()
+        self.assertEqual(len(self.store.asked), 1)
+        self.store.end()
+        self.saver.save_if_due()
+        self.assertEqual([uuids for uuids, _ in self.store.asked], [["s1"], ["s2"]])
+
+    def test_the_last_one_is_waited_for(self) -> None:
+        saved = self.saver.save()
+        self.assertNoResult(saved)
+        self.store.end()
+        self.successResultOf(saved)
+        self.assertEqual(self.store.asked, [(["s1"], 1000.0)])
+
+    def test_one_that_is_under_way_at_the_end_counts_as_the_last(self) -> None:
+        """What changed since then is in the journal."""
+        self.saver.hurry()
+        self.saver.save_if_due()
+        self.change("s2")
+        saved = self.saver.save()
+        self.assertNoResult(saved)
+        self.store.end()
+        self.successResultOf(saved)
+        self.assertEqual(len(self.store.asked), 1)
+
+    def test_a_disk_that_is_full_costs_nothing(self) -> None:
+        """It is told where commits fail; what was to be saved is saved the next time."""
+        saved = self.saver.save()
+        self.store.end(StoreUnwritableError("the disk is full"))
+        self.successResultOf(saved)
+        self.change("s2")
+        self.saver.save()
+        self.assertEqual(self.store.asked[-1][0], ["s1", "s2"])
+
+    def test_a_bug_is_logged_and_costs_nothing_either(self) -> None:
+        saved = self.saver.save()
+        self.store.end(ZeroDivisionError("a bug"))
+        self.successResultOf(saved)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.saver.save()
+        self.assertEqual(self.store.asked[-1][0], ["s1"])

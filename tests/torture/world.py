@@ -1,0 +1,387 @@
+"""One platform, its destinations, and one watcher's store, over many lives of the watcher."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import signal
+import sqlite3
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Self
+
+import attrs
+import msgspec
+from twisted.internet import reactor
+from twisted.internet.task import deferLater
+
+from tests.fakes.tutum_events import event_of, uri_of
+from tests.live.programs import RunningProgram, start_program
+from tests.torture.boundaries import FAILED, SAVED, SAVED_WHOLLY, Boundary, Doom, Moment, Outside
+from tests.torture.destinations import (
+    BookkeepingPagerDuty,
+    BookkeepingSlack,
+    Mood,
+    MoodyTutum,
+)
+from tests.torture.ledger import (
+    Books,
+    Repeats,
+    Violation,
+    left_over,
+    missing,
+    out_of_order,
+    paging_faults,
+    paging_repeats,
+    repeats_of,
+)
+from tutumwatch.outbox.sqlite.schema import TABLES, migrate
+
+CONFIGURATION = """
+[streams.main]
+url = "{tutum}/v1/events"
+rest = "{rest}"
+user = "ops"
+apikey = "key"
+
+[store]
+path = "{store}"
+
+[status]
+listen = "off"
+
+[notifiers.ops]
+kind = "slack"
+url = "{ops}"
+rate = 0
+
+[notifiers.hook]
+kind = "slack"
+url = "{hook}"
+rate = 0
+batch = 5
+concurrency = {hook_concurrency}
+retry_after = "notice"
+
+[notifiers.pd]
+kind = "pagerduty"
+api = "v1"
+key = "0123456789abcdef0123456789abcdef"
+host = "{pagerduty}"
+rate = 0
+details = false
+
+[[messages]]
+name = "services"
+match = {{ type = "service" }}
+notify = ["ops"]
+text = "{{{{ resource_uri }}}} is {{{{ state }}}}"
+
+[[messages]]
+name = "containers"
+match = {{ type = "container" }}
+notify = ["hook"]
+fresh = ["stack"]
+text = "{{{{ resource_uri }}}} is {{{{ state }}}} of {{{{ stack.name }}}}"
+"""
+# How many requests may be under way at once: to ops, to hook, to PagerDuty.
+CONCURRENCIES = (1, 4, 2)
+STACK, CLUSTER = uri_of("stack", "shop"), uri_of("nodecluster", "main")
+# Weight, how many there are, the state when all is well and when it is not, parents.
+_KINDS: dict[str, tuple[int, int, str, str, list[str]]] = {
+    "service": (45, 30, "Running", "Stopped", [STACK]),
+    "container": (30, 30, "Running", "Stopped", [uri_of("service", "0"), STACK]),
+    "node": (20, 8, "Deployed", "Unreachable", [CLUSTER]),
+    "nodecluster": (2, 3, "Deployed", "Empty", []),
+}
+STEP_SECONDS = 0.005
+EVENTS_AT_ONCE_COUNT = 6
+UNDER_WAY_MAX_COUNT = 100
+LIFE_MAX_SECONDS = 25.0
+SETTLED_MAX_SECONDS = 40.0
+DISTRESS = 0.4
+
+
+@attrs.define
+class Kill:
+    """One kill, or an attempt at one that came to nothing: why, in ``problem``."""
+
+    boundary: Boundary
+    life: int
+    problem: str = ""
+
+
+@attrs.define(eq=False)
+class World:
+    """All that outlives a watcher; :meth:`settle` says what does not add up in the end."""
+
+    folder: Path
+    dice: random.Random
+    tutum: MoodyTutum
+    ops: BookkeepingSlack
+    hook: BookkeepingSlack
+    pagerduty: BookkeepingPagerDuty
+    books: Books = attrs.field(factory=Books)
+    kills: list[Kill] = attrs.field(factory=list)
+    life: int = 0
+    start_seconds: float = 1.0
+    _event_count: int = 0
+    _well: dict[str, bool] = attrs.field(factory=dict)
+    _sent_count: int = 0
+    _arrived_count: int = 0
+
+    @classmethod
+    async def begin(cls, folder: Path, dice: random.Random) -> Self:
+        """Start the services, in a folder for the store."""
+        fakes: list[Any] = []
+        for kind in (MoodyTutum, BookkeepingSlack, BookkeepingSlack, BookkeepingPagerDuty):
+            fake = await kind.listen(reactor)
+            fake.mood = Mood(dice)
+            fakes.append(fake)
+        world = cls(folder, dice, *fakes)
+        world.configuration.write_text(
+            CONFIGURATION.format(
+                tutum=world.tutum.stream_host,
+                rest=world.tutum.rest_url,
+                store=world.store,
+                ops=world.ops.url,
+                hook=world.hook.url,
+                pagerduty=world.pagerduty.url,
+                hook_concurrency=CONCURRENCIES[1],
+            ),
+            "utf-8",
+        )
+        return world
+
+    async def end(self) -> None:
+        """Stop the services."""
+        for fake in self._fakes:
+            await fake.stop()
+
+    @property
+    def store(self) -> Path:
+        """The watcher's file."""
+        return self.folder / "outbox.sqlite"
+
+    @property
+    def configuration(self) -> Path:
+        """The watcher's configuration."""
+        return self.folder / "tutumwatch.toml"
+
+    @property
+    def _fakes(self) -> list[Any]:
+        return [self.tutum, self.ops, self.hook, self.pagerduty]
+
+    # -- one life
+
+    async def kill_at(self, boundary: Boundary) -> None:
+        """Let a watcher live, under load, until it is killed at a boundary."""
+        kill = Kill(boundary, self.life + 1)
+        self.kills.append(kill)
+        if boundary.is_old and (self.store.exists() or boundary.kill is Moment.AT_COPY):
+            make_old(self.store)
+        program = self._start(self._doom_for(boundary))
+        ending = self._end_from_outside(boundary, program)
+        begun = reactor.seconds()
+        while program.exit_code is None:
+            if reactor.seconds() - begun > LIFE_MAX_SECONDS:
+                kill.problem = "was not killed: nothing like it happened"
+                await program.end("KILL")
+                break
+            self._feed()
+            next(ending, None)
+            await deferLater(reactor, STEP_SECONDS)
+        if not kill.problem and program.exit_code != -signal.SIGKILL:
+            kill.problem = f"ended by itself with {program.exit_code}: {program.output[-3000:]}"
+        # What it sent before it died is still read, and is its own.
+        for fake in self._fakes:
+            await fake.when(lambda fake: fake.tcp_connection_count == 0)
+        self._take_in()
+
+    def _take_in(self) -> None:
+        if self.store.exists():
+            self.books.take_in(self.store, self.life)
+
+    def _start(self, doom: Doom | None) -> RunningProgram:
+        self.life += 1
+        for fake in self._fakes:
+            fake.mood = Mood(self.dice, life=self.life)
+        self._sent_count, self._arrived_count = 0, self._accepted_count
+        doomed = msgspec.json.encode(doom).decode()
+        arguments = ["-m", "tests.torture.victim", str(self.configuration), doomed]
+        return start_program([sys.executable, *arguments], {}, self.folder)
+
+    @property
+    def _accepted_count(self) -> int:
+        lines = sum(len(said.lines) for said in (*self.ops.said, *self.hook.said))
+        return lines + len(self.pagerduty.paged)
+
+    def _doom_for(self, boundary: Boundary) -> Doom | None:
+        if isinstance(boundary.kill, Outside):
+            return None
+        return Doom(
+            boundary.kill,
+            boundary.statement,
+            self.dice.randint(1, boundary.highest_number),
+            self.dice.uniform(0.0, 0.0005),
+        )
+
+    def _end_from_outside(self, boundary: Boundary, program: RunningProgram) -> Iterator[None]:
+        """Do, step by step, what leads to the end of a life; yields until the next step."""
+
+        def kill() -> None:
+            if program.exit_code is None:
+                program.transport.signalProcess("KILL")
+
+        begun = reactor.seconds()
+        match boundary.kill:
+            case Outside.START:
+                yield from _wait(self.dice.uniform(0.3, 1.0) * self.start_seconds)
+                kill()
+            case Outside.LOAD | Outside.STOP:
+                yield from self._until_connected(begun)
+                yield from _wait(self.dice.uniform(0.0, 0.4))
+                if boundary.kill is Outside.STOP:
+                    program.transport.signalProcess("TERM")
+                    yield from _wait(self.dice.uniform(0.0, 0.06))
+                kill()
+            case Outside():
+                others = [self.tutum] if boundary.kill is Outside.LOOK_UP else self._fakes[1:]
+                self.dice.choice(others).mood.doom(kill, boundary.kill, self.dice.randint(1, 6))
+            case Moment():
+                yield from self._until_connected(begun)
+                yield from self._provoke(boundary, program)
+
+    def _provoke(self, boundary: Boundary, program: RunningProgram) -> Iterator[None]:
+        """Bring about what seldom happens by itself."""
+        if boundary.statement == FAILED:
+            for fake in self._fakes[1:]:
+                fake.mood.failing = DISTRESS
+        while boundary.statement in {SAVED, SAVED_WHOLLY}:
+            yield from _wait(0.03)
+            if program.exit_code is None:
+                program.transport.signalProcess(signal.SIGUSR1)
+
+    def _until_connected(self, begun: float) -> Iterator[None]:
+        while not self.tutum.connections:
+            yield
+        self.start_seconds = 0.7 * self.start_seconds + 0.3 * (reactor.seconds() - begun)
+
+    # -- load
+
+    def _feed(self) -> None:
+        """Let the platform have news, no faster than the destinations hear of it."""
+        arrived = self._accepted_count - self._arrived_count
+        if self.tutum.connections and self._sent_count - arrived < UNDER_WAY_MAX_COUNT:
+            for _ in range(self.dice.randint(0, EVENTS_AT_ONCE_COUNT)):
+                self._happen()
+
+    def _happen(self) -> None:
+        weights = [weight for weight, *_ in _KINDS.values()]
+        (kind,) = self.dice.choices(list(_KINDS), weights)
+        _, count, good, bad, parents = _KINDS[kind]
+        self._event_count += 1
+        self._sent_count += 1
+        uuid = str(self.dice.randrange(count))
+        uri = uri_of(kind, uuid)
+        self._well[uri] = not self._well.get(uri, True)
+        state = f"{good if self._well[uri] else bad}-{self._event_count}"
+        self.tutum.announce(
+            event_of(
+                kind,
+                uuid,
+                said=("update", state),
+                parents=parents,
+                date="2026-11-26T00:00:00+00:00",
+            )
+        )
+
+    # -- the reckoning
+
+    @property
+    def broken(self) -> set[str]:
+        """What an incident must be open for."""
+        return {
+            uri for uri, well in self._well.items() if not well and uri.startswith("/api/v1/node")
+        }
+
+    async def settle(self) -> list[Violation]:
+        """Let a watcher live in peace until it owes nothing, and say what does not add up."""
+        listings = self.books.listings_count
+        violations: list[Violation] = []
+        begun = reactor.seconds()
+        while reactor.seconds() - begun < SETTLED_MAX_SECONDS:
+            program = self._start(None)
+            while reactor.seconds() - begun < SETTLED_MAX_SECONDS and not self._seems_settled():
+                await deferLater(reactor, STEP_SECONDS)
+            await deferLater(reactor, 3.0)  # what a listing found is told then
+            await program.end()
+            if program.exit_code != 0:
+                what = f"ended with {program.exit_code}: {program.output[-3000:]}"
+                return [Violation(what, self.life)]
+            self._take_in()
+            owed, _ = left_over(self.store)
+            if not owed and self.books.listings_count > listings:
+                break
+        else:
+            violations.append(Violation(f"still owed in the end: {owed[:5]}", self.life))
+        return violations + list(self._faults())
+
+    def _seems_settled(self) -> bool:
+        pairs = ((self.ops, "service"), (self.hook, "container"))
+        return bool(self.tutum.connections) and not any(
+            missing(
+                self.books.owed(type_), slack.said, {t for r in slack.refused for t in r.told()}
+            )
+            for slack, type_ in pairs
+        )
+
+    def _faults(self) -> Iterator[Violation]:
+        _, dead = left_over(self.store)
+        ops, hook, pagerduty = self.ops, self.hook, self.pagerduty
+        yield from missing(self.books.owed("service"), ops.said, dead)
+        yield from missing(self.books.owed("container"), hook.said, dead)
+        for slack in (ops, hook):
+            yield from out_of_order(slack.said)
+        for repeats, concurrency in zip(self.repeats(), CONCURRENCIES, strict=True):
+            yield from repeats.violations
+            yield from repeats.above(concurrency)
+        yield from paging_faults(pagerduty.paged, pagerduty.open_keys(), self.broken, self.life)
+
+    def repeats(self) -> list[Repeats]:
+        """Count repeated requests: those of ops, of hook, of PagerDuty."""
+        slacks = (self.ops, self.hook)
+        counted = [repeats_of(slack.said, slack.refused) for slack in slacks]
+        return [*counted, paging_repeats(self.pagerduty.paged)]
+
+
+def _wait(seconds: float) -> Iterator[None]:
+    end = reactor.seconds() + seconds
+    while reactor.seconds() < end:
+        yield
+
+
+def make_old(store: Path) -> None:
+    """Make a file of the first version of one of today's, with all that it holds."""
+    old = store.with_name("old.sqlite")
+    old.unlink(missing_ok=True)
+    with closing(sqlite3.connect(old, isolation_level=None)) as connection:
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        migrate(connection, 1)
+        if not store.exists():
+            store.touch()
+        connection.execute("ATTACH ? AS today", (str(store),))
+        connection.execute("BEGIN")
+        for table in TABLES:
+            columns = [row[1] for row in connection.execute(f"PRAGMA main.table_info({table})")]
+            there = {row[1] for row in connection.execute(f"PRAGMA today.table_info({table})")}
+            shared = ", ".join(column for column in columns if column in there)
+            if shared:
+                copy = f"INSERT INTO main.{table}({shared}) SELECT {shared} FROM today.{table}"  # noqa: S608 - names of our own columns
+                connection.execute(copy)
+        connection.execute("COMMIT")
+    for suffix in ("-wal", "-shm"):
+        store.with_name(store.name + suffix).unlink(missing_ok=True)
+    shutil.move(old, store)

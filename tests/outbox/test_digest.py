@@ -71,6 +71,14 @@ class DigestRowsTests(RowsTestCase):
         self.assertEqual(self.digest(), [])
         self.assertEqual((self.owed_texts(), self.held), (["0", "1", "2"], []))
 
+    def test_ten_thousand_are_told_in_one_and_more_in_another(self) -> None:
+        """So that nothing else waits for long; the next of them goes first."""
+        self.commit(*(notice(f"{number:05}") for number in range(10_005)))
+        self.digest()
+        self.assertEqual((self.held[0].count, self.held[0].latest[-1]), (10_000, "09999"))
+        self.assertEqual(self.digest(), ["digest 2"])
+        self.assertEqual((self.held[1].count, self.held[1].latest[0]), (5, "10000"))
+
     def test_four_are_told_in_one(self) -> None:
         self.commit(
             notice("1", at=5.0),

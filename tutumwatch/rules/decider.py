@@ -318,7 +318,7 @@ class Decider:
 
     def _decide_retry(self, retry: Retry, decisions: Decisions) -> None:
         """Send dead letters again, but none that would tell of an incident what is not so."""
-        for row in retry.rows:
+        for row in (row for row in retry.rows if row.state == "dead"):
             is_open = self.incidents.is_open((row.rule, row.key))
             if row.form == Form.TRIGGER.value and not is_open:
                 decisions.owed.append(Dropped(row.row_id, "its incident is closed"))

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import cast
+import tempfile
+from collections.abc import Callable, Mapping
+from typing import Any, cast
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, execute
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.outbox.cases import open_store
 from tutumwatch.events.event import Event
+from tutumwatch.events.inputs import Link, LinkType
 from tutumwatch.inventory.inventory import Inventory
 from tutumwatch.inventory.resource import Key, Resource
+from tutumwatch.outbox.sqlite.store import CHECKPOINT_STEP_COUNT, SQLiteStore, connect
 from tutumwatch.outbox.store import Store, StoreUnwritableError
 from tutumwatch.saving import SAVE_AFTER_COUNT, SAVE_AFTER_SECONDS, InventorySaver
 
@@ -129,3 +133,38 @@ class InventorySaverTests(SynchronousTestCase):
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
         self.saver.save()
         self.assertEqual(self.store.asked[-1][0], ["s1"])
+
+
+class KilledWhileSavingTests(SynchronousTestCase):
+    """The rows of an inventory are written a few at a time, and a kill comes between two of them."""
+
+    def test_our_own_connections_are_written_when_saving_is_done(self) -> None:
+        """Taken in again over what is newer, a stream would have been blind for another time."""
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        path = f"{folder.name}/outbox.sqlite"
+        inventory = Inventory()
+        for number in range(CHECKPOINT_STEP_COUNT + 1):
+            uri = f"/api/v1/service/s{number}/"
+            inventory.apply_event(Event("service", resource_uri=uri), "id", "main", 1, 1.0)
+        for type_, name in ((LinkType.STREAM, "main"), (LinkType.NOTIFIER, "pd")):
+            inventory.apply_link(Link(type_, name, "Disconnected", "why", 1.0), "id")
+        changed = inventory.take_unsaved()
+        written: list[set[str]] = []
+        for steps in (1, 2, 3):
+            left = steps
+
+            def in_thread(work: Callable[[], Any]) -> Deferred[Any]:
+                """Do so many steps; then the process is gone."""
+                nonlocal left
+                left -= 1
+                return execute(work) if left >= 0 else Deferred()
+
+            store = SQLiteStore(path, connect, lambda: 1.0, in_thread, lambda: None)
+            store.restore()
+            Deferred.fromCoroutine(store.checkpoint(changed, 1.0))
+            store._writer.close()
+            kept = open_store(path).restore().resources
+            written.append({resource.type for resource in kept})
+            self.assertEqual(len(list(kept)), (500, 501, 503)[steps - 1])
+        self.assertEqual(written, [{"service"}, {"service"}, {"service", "stream", "notifier"}])

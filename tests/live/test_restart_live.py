@@ -63,11 +63,11 @@ text = "down"
 resolve_text = "back, nothing was seen for {{ blind }}"
 """
 SERVER_DOWN = Answer(503, "down")
-BOXES = [new_uuid() for _ in range(10)]
+BOXES = [new_uuid() for _ in range(40)]
 
 
 def boxes(count: int) -> list[StreamEvent]:
-    """Make events of ten containers in turn; their states are numbers that grow."""
+    """Make events of some containers in turn; their states are numbers that grow."""
     return [
         container_event(BOXES[number % len(BOXES)], action="update", state=f"{number:05}")
         for number in range(count)
@@ -215,7 +215,7 @@ class KilledTests(RestartCase):
         )
 
     async def test_a_kill_in_the_middle_of_delivering(self) -> None:
-        """At most one request, of at most five notices, is said twice; and that is counted."""
+        """At most one request, of at most five notices, is said twice; and that is told."""
         home = self.folder()
         self.tutum.answer_always(SERVER_DOWN)  # else its lists would tell of containers, too
         self.slack.answer_always(Answer(delay_seconds=0.02))
@@ -229,6 +229,8 @@ class KilledTests(RestartCase):
         await self.slack.when(lambda fake: len(set(lines_of(fake.texts))) == 200)
         await again.end("TERM")
         self.assert_all_told_once(200, repeated_max=5)
+        if len(lines_of(self.slack.texts)) > 200:
+            self.assertIn("were being sent when we last ended", again.printed)
         self.assertNotIn("Traceback", program.output + again.output)
         self.assertNotIn("undelivered", again.output)
 

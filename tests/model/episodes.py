@@ -17,6 +17,8 @@ URIS = sorted(History.uris())
 STATES = ("Running", "Stopped", "Starting", None)
 NETWORK = (CONNECTED, DISCONNECTED, UNAUTHORIZED)
 NAMES = ("slack", "pd", "hook")
+# What must come often comes more often: these hold up a destination, so few fit into a history.
+RARE_MANNERS = (*Manner, Manner.ACCEPT_MUTELY, Manner.LOSE, Manner.THROTTLE, Manner.THROTTLE_LONG)
 CRASH_POINTS: tuple[CrashPoint | str, ...] = (
     *(CrashPoint("crash: within a transaction", statement=number) for number in (2, 3, 5, 8)),
     CrashPoint("crash: before a commit of decisions", Work.COMMIT),
@@ -46,19 +48,19 @@ class RandomHistory:
     def run(self) -> None:
         """Live through it."""
         episodes = (
-            (5, self._news),
-            (3, self._repeat),
-            (14, self._crash_at),
-            (5, self._crash),
-            (3, self._stop),
-            (9, self._answers),
-            (5, self._link),
-            (7, self._rest),
-            (5, self._disk),
-            (5, self._keys),
+            (4, self._news),
+            (2, self._repeat),
+            (20, self._crash_at),
+            (7, self._crash),
+            (4, self._stop),
+            (10, self._answers),
+            (8, self._link),
+            (4, self._rest),
+            (4, self._disk),
+            (4, self._keys),
             (4, self._dead),
-            (1.5, self._outage),
-            (0.3, self._grudge),
+            (2, self._outage),
+            (0.5, self._grudge),
         )
         weights = [weight for weight, _ in episodes]
         try:
@@ -113,7 +115,7 @@ class RandomHistory:
         )
 
     def _crash_at(self) -> None:
-        for point in self.dice.sample(CRASH_POINTS, 3):
+        for point in self.dice.sample(CRASH_POINTS, 4):
             restart = self._restart()
             self._wait(0.6)
             self._do(partial(self.history.crash_at, point, restart))
@@ -137,13 +139,11 @@ class RandomHistory:
         self._do(lambda: self.history.stop(restart))
 
     def _answers(self) -> None:
-        name = self.dice.choice(NAMES)
-        manners = self.dice.choices(
-            (*Manner, Manner.ACCEPT_MUTELY, Manner.LOSE), k=self.dice.randint(2, 4)
-        )
-        self._do(lambda: self.history.behave_next(name, manners))
-        self._happen(3)
-        self._wait(0.3, 11.0, 11.0, 25.0)
+        for name in NAMES:
+            manners = self.dice.choices(RARE_MANNERS, k=self.dice.randint(1, 4))
+            self._do(partial(self.history.behave_next, name, manners))
+        self._happen(4)
+        self._wait(0.3, 11.0, 25.0, 40.0)
 
     def _link(self) -> None:
         """Lose the stream for a while, at times for too short a while that PagerDuty hears of."""
@@ -159,11 +159,11 @@ class RandomHistory:
             self._do(lambda: self.history.behave("pd", Manner.ACCEPT))
 
     def _rest(self) -> None:
-        rest = self.dice.choice((*Rest, Rest.NEVER, Rest.NEVER, Rest.NEVER, Rest.LATE, Rest.LATE))
-        self._wait(0.6)
-        self._do(lambda: self.history.answer_look_ups(rest))
-        self._happen(2, "/service/")
-        self._wait(0.3, 11.0, 11.0, 11.0)
+        for rest in self.dice.sample((Rest.FAILS, Rest.REFUSES, Rest.LATE, Rest.NEVER), 3):
+            self._wait(0.6)
+            self._do(partial(self.history.answer_look_ups, rest))
+            self._happen(2, "/service/")
+            self._wait(0.3, 11.0, 11.0, 11.0)
         self._do(lambda: self.history.answer_look_ups(Rest.OK))
 
     def _disk(self) -> None:
@@ -178,8 +178,8 @@ class RandomHistory:
         self._wait(0.5, 2.0)
 
     def _keys(self) -> None:
-        name = self.dice.choice(NAMES)
-        self._do(lambda: self.history.rotate(name))
+        for name in ("slack", "hook", self.dice.choice(NAMES)):
+            self._do(partial(self.history.rotate, name))
         self._happen(3)
         self._network(DISCONNECTED)
         self._wait(1.0, 30.0)

@@ -15,12 +15,15 @@ from pathlib import Path
 import attrs
 from twisted.internet.defer import execute
 
+from tests.fakes.tutum_events import kind_and_uuid
 from tests.torture.destinations import Paged, Said, Told, told_by
 from tutumwatch.events.inputs import Listed, Message
 from tutumwatch.outbox.sqlite.codec import decode_notice
 from tutumwatch.outbox.sqlite.rows import DEAD
 from tutumwatch.outbox.sqlite.store import SQLiteStore, connect
 
+# How a text ends that tells of what a listing found.
+LATE = " (late)"
 _STATE = re.compile(r"\D+-(?P<number>\d+)")
 
 
@@ -105,6 +108,21 @@ def missing(
         Violation(f"{uri}, event {number}: lost", owed[uri, number], is_loss=True)
         for uri, number in owed.keys() - arrived
     ]
+
+
+def told_too_soon(
+    owed: Mapping[Told, int], said: Sequence[Said], type_: str
+) -> Iterator[Violation]:
+    """Find events of a type that were told before they were committed.
+
+    What a listing found is no event.
+    """
+    for request in said:
+        lines = [line for line in request.lines if LATE not in line]
+        for uri, number in Said(request.life, tuple(lines)).told():
+            is_owed = owed.get((uri, number), request.life + 1) <= request.life
+            if kind_and_uuid(uri)[0] == type_ and not is_owed:
+                yield Violation(f"{uri}: event {number} told, and not committed", request.life)
 
 
 def out_of_order(said: Sequence[Said]) -> Iterator[Violation]:

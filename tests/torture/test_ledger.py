@@ -17,6 +17,7 @@ from tests.torture.ledger import (
     paging_faults,
     paging_repeats,
     repeats_of,
+    told_too_soon,
 )
 from tests.torture.running import plan
 
@@ -52,6 +53,24 @@ class MissingTests(SynchronousTestCase):
     def test_a_mark_behind_a_text_is_no_matter(self) -> None:
         late = Said(1, (f"{text(A, 1)} of shop (details unknown)",), lost_answer=False)
         self.assertEqual(missing({(A, 1): 1}, [late], set()), [])
+
+
+class TooSoonTests(SynchronousTestCase):
+    """What is told was committed, in the life that told it or before."""
+
+    def found(self, request: Said) -> list[str]:
+        """Give what is wrong with a request, where event 1 was committed in life 2."""
+        return [violation.what for violation in told_too_soon({(A, 1): 2}, [request], "service")]
+
+    def test_what_is_told_and_not_committed_is_wrong(self) -> None:
+        self.assertEqual(self.found(said(2, (A, 2))), [f"{A}: event 2 told, and not committed"])
+
+    def test_what_is_committed_in_a_later_life_is_wrong(self) -> None:
+        self.assertEqual(self.found(said(1, (A, 1))), [f"{A}: event 1 told, and not committed"])
+
+    def test_what_was_committed_or_listed_or_is_another_type_is_right(self) -> None:
+        late = Said(2, (f"{text(A, 9)} (late)", text("/api/v1/node/x/", 3)))
+        self.assertEqual(self.found(said(2, (A, 1))) + self.found(late), [])
 
 
 class OrderTests(SynchronousTestCase):

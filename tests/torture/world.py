@@ -36,6 +36,7 @@ from tests.torture.ledger import (
     paging_faults,
     paging_repeats,
     repeats_of,
+    told_too_soon,
 )
 from tutumwatch.outbox.sqlite.schema import TABLES, migrate
 
@@ -343,7 +344,8 @@ class World:
         ops, hook, pagerduty = self.ops, self.hook, self.pagerduty
         yield from missing(self.books.owed("service"), ops.said, dead)
         yield from missing(self.books.owed("container"), hook.said, dead)
-        for slack in (ops, hook):
+        for slack, type_ in ((ops, "service"), (hook, "container")):
+            yield from told_too_soon(self.books.owed(type_), slack.said, type_)
             yield from out_of_order(slack.said)
         for repeats, concurrency in zip(self.repeats(), CONCURRENCIES, strict=True):
             yield from repeats.violations

@@ -10,8 +10,8 @@ from tutumwatch.events.inputs import Input, Tick
 from tutumwatch.outbox.sqlite.journal import (
     DELETED_AT_ONCE_COUNT,
     EARLIER_INPUTS_COUNT,
-    Retention,
     LastPage,
+    Retention,
     page_after,
 )
 from tutumwatch.outbox.sqlite.store import SQLiteStore

@@ -38,7 +38,7 @@ def make_folder(path: Path) -> None:
     """
     folder = path.parent
     try:
-        if not folder.is_dir():
+        if not folder.exists():
             folder.mkdir(parents=True, exist_ok=True)
             folder.chmod(FOLDER_MODE)
     except OSError as problem:
@@ -61,8 +61,8 @@ def unusable(path: Path, problem: OSError | sqlite3.Error) -> StoreUnusableError
     """Say what is wrong with a file, and what to do about it."""
     why = problem.strerror if isinstance(problem, OSError) else str(problem)
     return StoreUnusableError(
-        f"the store {path} cannot be used: {why}; make its folder writable for this user and see "
-        "that its disk is well, or name another file: path in [store], or TUTUMWATCH_STORE"
+        f"the store {path} cannot be used: {why}; make its folder writable for this user, or name "
+        "another file: path in [store], or TUTUMWATCH_STORE"
     )
 
 

@@ -183,7 +183,7 @@ def forget_old(
         " ORDER BY id LIMIT ?)",
         (min(max(0, dead - kept.dead_count), DELETED_AT_ONCE_COUNT),),
     ).rowcount
-    _give_room_back(connection)
+    give_room_back(connection, DELETED_AT_ONCE_COUNT)
     return Forgotten(forgotten, max(pages, forgotten) < DELETED_AT_ONCE_COUNT)
 
 
@@ -206,9 +206,10 @@ def _forget_pages(
     return count
 
 
-def _give_room_back(connection: sqlite3.Connection) -> None:
+def give_room_back(connection: sqlite3.Connection, count: int) -> None:
+    """Let the file be shorter by so many pages, if so many of it are free."""
     (free,) = connection.execute("PRAGMA freelist_count").fetchone()
-    for _ in range(min(free, DELETED_AT_ONCE_COUNT)):
+    for _ in range(min(free, count)):
         # It gives no rows, so Python lets it take a single step, which is one page.
         connection.execute("PRAGMA incremental_vacuum(1)")
 

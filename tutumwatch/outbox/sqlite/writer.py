@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 
 from tutumwatch.outbox.sqlite.errors import is_damage, is_full
 from tutumwatch.outbox.sqlite.files import Reserve
+from tutumwatch.outbox.sqlite.journal import give_room_back
 from tutumwatch.outbox.sqlite.rows import Rows
 from tutumwatch.outbox.store import StoreUnusableError, StoreUnwritableError
 
@@ -27,7 +28,6 @@ InThread: TypeAlias = Callable[[Callable[[], Any]], Deferred[Any]]
 GROUP_MAX_COUNT = 500
 # So much of what is free within the file goes back to the disk at once, while that is full.
 SHRUNK_PAGES_COUNT = 1000
-_FREE_PAGES = f"PRAGMA incremental_vacuum({SHRUNK_PAGES_COUNT})"
 _EMPTY_LOG = "PRAGMA wal_checkpoint(TRUNCATE)"
 
 
@@ -176,9 +176,11 @@ class Writer:
         It may be ourselves who filled the disk up; nobody else would make room then.
         """
         connection = self._connected()
-        for statement in (_EMPTY_LOG, _FREE_PAGES, _EMPTY_LOG):
-            with suppress(sqlite3.Error):  # what can be had is had, and there may be none
-                connection.execute(statement).fetchall()
+        with suppress(sqlite3.Error):  # what can be had is had, and there may be none
+            connection.execute(_EMPTY_LOG).fetchall()
+            # Page by page, without a transaction: each makes room for the next.
+            give_room_back(connection, SHRUNK_PAGES_COUNT)
+            connection.execute(_EMPTY_LOG).fetchall()
 
     def _in_transaction(self, group: Sequence[_Job[Any]]) -> list[_Ended]:
         connection = self._connected()

@@ -212,15 +212,16 @@ class IncidentsTests(SynchronousTestCase):
             self.assertEqual(forms(kept.world.wait(seconds)), said)
             self.assertIsNone(kept.world.decider.next_due())
 
-    def test_a_gap_ahead_of_a_beginning_that_is_not(self) -> None:
-        rule = incident_rule(incident_settings(for_seconds=15.0))
-        kept = self.opened(rule)
-        begun = kept.world.now
-        kept.world.now += 3 * 86_400.0
-        kept.keep(kept.world.stream("Connected"))
-        kept.world.now = begun + 10.0
-        kept.restart(rule)
-        self.assertEqual(kept.world.decider.next_due(), begun + 15.0)
+    def test_a_gap_or_an_end_ahead_of_a_beginning_that_is_not(self) -> None:
+        for settings_ in (incident_settings(for_seconds=15.0), AT_ONCE):
+            rule = incident_rule(settings_)
+            kept = self.opened(rule)
+            begun = kept.world.now
+            kept.world.now += 3 * 86_400.0
+            kept.keep(kept.world.stream("Connected"))
+            kept.world.now = begun + 10.0
+            kept.restart(rule)
+            self.assertEqual(kept.world.decider.next_due(), begun + 15.0)
 
     def test_a_rule_that_was_removed(self) -> None:
         """What it opened is closed wherever it was told, with the reason; nothing is left of it."""

@@ -163,6 +163,17 @@ class LockTests(StoreTestCase):
         self.assertLess(time.monotonic() - begun, 10)
         self.assertEqual(self.lock_path.read_text(), f"{os.getpid()}\n")
 
+    def test_signed_again(self) -> None:
+        """Whoever forks writes down who holds it now; without the lock nothing is written."""
+        lock = self.take()
+        self.lock_path.write_text("1\n")
+        lock.sign()
+        self.assertEqual(self.lock_path.read_text(), f"{os.getpid()}\n")
+        lock.release()
+        self.lock_path.write_text("1\n")
+        lock.sign()
+        self.assertEqual(self.lock_path.read_text(), "1\n")
+
     def test_released(self) -> None:
         """Whoever ends lets the next one in at once; to let go twice is no mistake."""
         first = self.take()

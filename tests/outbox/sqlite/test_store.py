@@ -523,24 +523,6 @@ class FullDiskTests(StoreTestCase):
         self.assertEqual(store.owed_counts(), {"ops": 30})
         self.assertEqual(self.path.with_name("outbox.sqlite.reserve").stat().st_size, 2 * 1024**2)
 
-    def test_what_was_delivered_makes_room(self) -> None:
-        """A store that filled the disk up by itself gives back what it needs no more."""
-        store = self.opened()
-        long = "long " * 2_000
-        heads = self.commit(store, *(notice(f"{number} {long}") for number in range(40)))
-        self.fill_up()
-        for head in heads:
-            self.deliver(store, head)
-        full = self.path.stat().st_size
-        # Commits fail until the first one that can wait has let the file shrink.
-        decisions = Decisions(owed=[notice("new")])
-        for _ in range(3):
-            Deferred.fromCoroutine(store.commit(decisions, NOW)).addErrback(
-                lambda failure: failure.trap(StoreUnwritableError)
-            )
-        self.assertEqual(store.owed_counts(), {"ops": 1})
-        self.assertLess(self.path.stat().st_size, full / 2)
-
     def test_a_start(self) -> None:
         """A start on a full disk gives the reserve up, and delivers what was committed."""
         store = self.opened()

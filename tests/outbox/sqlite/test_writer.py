@@ -328,6 +328,22 @@ class FullTests(WriterTestCase):
         self.assertTrue(self.reserve._held)
         self.assertEqual(self.kept(), ["a", "b", "c", "d"])
 
+    def test_what_is_free_in_the_file_goes_back(self) -> None:
+        """It may be the file itself that has filled the disk: it lets go of what it can."""
+        self.set_room(500)
+        for number in range(100):
+            self.put_much(f"{number}", essential=True)
+        done = self.writer.do(
+            lambda t: t.connection.execute("DELETE FROM meta").rowcount, essential=True
+        )
+        self.thread.run()
+        self.successResultOf(done)
+        self.writer._connected().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        before = self.path.stat().st_size
+        self.reserve._held = False
+        self.failureResultOf(self.put_much("b", essential=False), StoreUnwritableError)
+        self.assertLess(self.path.stat().st_size, before / 2)
+
     def test_no_reserve_left(self) -> None:
         """Then nothing can be kept, and it is told."""
         self.reserve.spare_count = 0

@@ -118,13 +118,16 @@ class InventorySaverTests(SynchronousTestCase):
         self.assertEqual(len(self.store.asked), 1)
 
     def test_a_disk_that_is_full_costs_nothing(self) -> None:
-        """It is told where commits fail; what was to be saved is saved the next time."""
+        """It is told, and what was to be saved is saved the next time, soon."""
         saved = self.saver.save()
         self.store.end(StoreUnwritableError("the disk is full"))
         self.successResultOf(saved)
+        self.assertEqual(self.saver.problem, "the disk is full")
         self.change("s2")
-        self.saver.save()
+        self.saver.save_if_due()
         self.assertEqual(self.store.asked[-1][0], ["s1", "s2"])
+        self.store.end()
+        self.assertEqual(self.saver.problem, "")
 
     def test_a_bug_is_logged_and_costs_nothing_either(self) -> None:
         saved = self.saver.save()

@@ -31,6 +31,8 @@ class InventorySaver:
     _store: Store
     _clock: IReactorTime
     _now: Callable[[], float]
+    # Why nothing can be saved; empty if it can. Where no input comes, no commit would notice.
+    problem: str = ""
     _saving: Deferred[None] | None = None
     _inputs_count: int = 0
     _saved_at: float = attrs.field(init=False)
@@ -77,8 +79,17 @@ class InventorySaver:
             await self._store.checkpoint(changed, self._now())
         except BaseException as problem:
             self._inventory.save_again(changed)
-            if not isinstance(problem, StoreUnwritableError):  # that is told where commits fail
+            if not isinstance(problem, StoreUnwritableError):
                 raise
+            self._say_broken(str(problem))
+        else:
+            self.problem = ""
+
+    def _say_broken(self, problem: str) -> None:
+        if not self.problem:
+            self._log.error("the inventory cannot be saved: {problem}", problem=problem)
+        self.problem = problem
+        self.hurry()
 
     def _failed(self, failure: Failure) -> None:
         self._log.failure("saving the inventory failed", failure)

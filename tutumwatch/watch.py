@@ -88,7 +88,12 @@ class Pipeline(Service):
         # By the identity of the input that somebody waits for.
         self._awaited: dict[int, Deferred[Decisions]] = {}
         self._last_rejection = ""
-        self.store_problem = ""
+        self._store_problem = ""
+
+    @property
+    def store_problem(self) -> str:
+        """Why nothing can be kept at the moment; empty if it can."""
+        return self._store_problem or self._saver.problem
 
     def connect(
         self,
@@ -257,20 +262,20 @@ class Pipeline(Service):
         return kept
 
     def _say_broken(self, problem: str) -> None:
-        if not self.store_problem:
+        if not self._store_problem:
             self._log.error("{broken}: {problem}", broken=STORE_BROKEN, problem=problem)
-        self.store_problem = problem
+        self._store_problem = problem
 
     def _suspend(self) -> None:
-        if not self.store_problem:
+        if not self._store_problem:
             self._say_broken(f"nothing was written for {COMMIT_FAILED_MAX_SECONDS:.0f} s")
         self._streams_suspended = True
         for stream in self._streams:
             stream.suspend(STORE_BROKEN)
 
     def _say_well(self) -> None:
-        if self.store_problem:
-            self.store_problem = ""
+        if self._store_problem:
+            self._store_problem = ""
             self._log.info("the store can be written again")
         if self._streams_suspended:
             self._streams_suspended = False

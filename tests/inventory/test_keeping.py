@@ -122,6 +122,15 @@ class RestoreTests(KeepingCase):
         self.tell(CONTAINER, at=200.0 + GONE_KEPT_SECONDS)
         self.assertEqual(uuids(self.inventory._resources), ["c1"])
 
+    def test_what_is_gone_ahead_of_its_time_holds_up_no_other(self) -> None:
+        """Saved after what comes in again now, or dated by a clock that was wrong."""
+        self.tell(SERVICE, action="delete", at=3 * 86_400.0)
+        self.inventory = self.restored()
+        for number in range(3):
+            self.tell(f"/api/v1/node/n{number}/", action="delete", at=100.0 + number)
+        self.tell(CONTAINER, at=101.0 + GONE_KEPT_SECONDS)
+        self.assertEqual(uuids(self.inventory._resources), ["c1", "n2", "s1"])
+
 
 class BeginBlindTests(KeepingCase):
     """We did not run: of a stream we only know since when nothing was seen."""

@@ -116,7 +116,7 @@ class LookUpTests(LookUpsTestCase):
 
 
 class SingleFlightTests(LookUpsTestCase):
-    """A resource is asked for once at a time, and eight at once."""
+    """A resource is asked for once at a time, and 32 at once."""
 
     def test_who_asks_meanwhile_shares_the_answer(self) -> None:
         self.ask(1, 1, 1)
@@ -141,30 +141,30 @@ class SingleFlightTests(LookUpsTestCase):
         self.assertEqual(self.web.asked, [uri(1)] * 2)
 
     def test_one_that_is_only_queued_is_fresh_enough(self) -> None:
-        self.ask(*range(9))
-        self.ask(8, fresh=True)
-        self.web.answer(*[FOUND] * 8)
+        self.ask(*range(33))
+        self.ask(32, fresh=True)
+        self.web.answer(*[FOUND] * 32)
         self.web.answer(FOUND)
-        self.assertEqual(self.web.asked.count(uri(8)), 1)
+        self.assertEqual(self.web.asked.count(uri(32)), 1)
 
     def test_the_same_resource_of_two_streams_is_two(self) -> None:
         self.ask(1)
         self.look_ups.ask("other", uri(1))
         self.assertEqual([looked.stream for looked in self.looked], ["other"])
 
-    def test_eight_are_under_way_and_the_others_follow_in_order(self) -> None:
-        self.ask(*range(20))
-        self.assertEqual(self.web.asked, [uri(number) for number in range(8)])
+    def test_so_many_are_under_way_and_the_others_follow_in_order(self) -> None:
+        self.ask(*range(80))
+        self.assertEqual(self.web.asked, [uri(number) for number in range(32)])
         self.web.answer(FOUND)
-        self.assertEqual(self.web.asked, [uri(number) for number in range(9)])
-        self.web.answer(*[FOUND] * 8)
-        self.assertEqual(self.web.asked, [uri(number) for number in range(17)])
+        self.assertEqual(self.web.asked, [uri(number) for number in range(33)])
+        self.web.answer(*[FOUND] * 32)
+        self.assertEqual(self.web.asked, [uri(number) for number in range(65)])
 
     def test_ten_thousand_that_end_at_once_do_not_recurse(self) -> None:
         self.ask(*range(10_000))
         self.web.at_once = FOUND
         self.web.answer(FOUND)
-        self.assertEqual(len(self.looked), 10_000 - 7)
+        self.assertEqual(len(self.looked), 10_000 - 31)
 
 
 class RetryTests(LookUpsTestCase):
@@ -203,11 +203,11 @@ class RetryTests(LookUpsTestCase):
         self.assertEqual((len(self.web.asked), len(self.looked)), (1, 1))
 
     def test_a_slot_is_held_meanwhile(self) -> None:
-        self.ask(*range(9))
+        self.ask(*range(33))
         self.web.answer(LOST)
-        self.assertEqual(len(self.web.asked), 8)
+        self.assertEqual(len(self.web.asked), 32)
         self.clock.advance(1.0)
-        self.assertEqual(self.web.asked[8:], [uri(0)])
+        self.assertEqual(self.web.asked[32:], [uri(0)])
 
 
 class LookUpLogTests(LookUpsTestCase):
@@ -261,10 +261,10 @@ class StopTests(LookUpsTestCase):
     """Stopped, everything ends quietly and nothing is submitted any more."""
 
     def test_what_is_under_way_ends(self) -> None:
-        self.ask(*range(20))
+        self.ask(*range(80))
         self.ask(0, fresh=True)
         self.look_ups.stop()
-        self.assertEqual((len(self.web.asked), self.looked, self.lines()), (8, [], []))
+        self.assertEqual((len(self.web.asked), self.looked, self.lines()), (32, [], []))
 
     def test_also_between_two_tries(self) -> None:
         self.ask(1)

@@ -213,8 +213,14 @@ class Inventory:
             self._index(before, after)
         if after.gone_at is None:
             self._gone.pop(key, None)
-        else:
-            self._gone[key] = after.gone_at
+        elif key not in self._gone:
+            self._add_gone(key, after.gone_at)
+
+    def _add_gone(self, key: Key, gone_at: float) -> None:
+        last = next(reversed(self._gone.values()), gone_at)
+        self._gone[key] = gone_at
+        if last > gone_at:  # after a restart, or by a clock that was wrong
+            self._gone = OrderedDict(sorted(self._gone.items(), key=lambda entry: entry[1]))
 
     def _index(self, before: Resource | None, after: Resource | None) -> None:
         """Move a resource, which may have been or be nothing, from its old to its new parents."""

@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 from tutumwatch.events.inputs import LOOK_UP_DEADLINE_SECONDS, Answer, Looked, Unanswered
 from tutumwatch.resources.client import ResourceClient
 
-LOOK_UPS_AT_ONCE_COUNT = 8
+LOOK_UPS_AT_ONCE_COUNT = 32
 RETRY_SECONDS = 1.0
 
 _Name: TypeAlias = tuple[str, str]

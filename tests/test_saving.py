@@ -11,6 +11,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.outbox.cases import open_store
+from tests.secrets_check import RecordedLog
 from tutumwatch.events.event import Event
 from tutumwatch.events.inputs import Link, LinkType
 from tutumwatch.inventory.inventory import Inventory
@@ -126,6 +127,18 @@ class InventorySaverTests(SynchronousTestCase):
         self.change("s2")
         self.saver.save_if_due()
         self.assertEqual(self.store.asked[-1][0], ["s1", "s2"])
+        self.store.end()
+        self.assertEqual(self.saver.problem, "")
+
+    def test_a_failure_is_told_once_and_shown_until_it_is_over(self) -> None:
+        log = RecordedLog()
+        self.addCleanup(log.stop)
+        for problem in ("the disk is full", "the disk is away"):
+            self.saver.save()
+            self.store.end(StoreUnwritableError(problem))
+            self.assertEqual(self.saver.problem, problem)
+        self.assertEqual([event["problem"] for event in log.events], ["the disk is full"])
+        self.saver.save()
         self.store.end()
         self.assertEqual(self.saver.problem, "")
 

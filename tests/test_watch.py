@@ -11,7 +11,7 @@ from typing import cast
 import attrs
 from twisted.application.service import Service
 from twisted.internet.base import DelayedCall
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock, LoopingCall
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -37,7 +37,7 @@ from tutumwatch.events.inputs import (
 from tutumwatch.http import NoResponse, Request, Response
 from tutumwatch.inventory.resource import Key, Resource
 from tutumwatch.notifiers.contract import Pace
-from tutumwatch.notifiers.outcomes import Delivered, Outcome
+from tutumwatch.notifiers.outcomes import Delivered, Outcome, Reason, RetryLater
 from tutumwatch.outbox.deliverer import Deliverer
 from tutumwatch.outbox.digest import write_digest
 from tutumwatch.outbox.gate import State
@@ -245,7 +245,10 @@ class RecordingNotifier:
         self.forms += [notice.form for notice in batch]
         self._told("slack is told")
         if not self.answers:
-            await Deferred[None]()
+            try:
+                await Deferred[None]()
+            except CancelledError:  # as an HTTP call that is ended by us
+                return [RetryLater(Reason.TIMEOUT, "ended by us")] * len(batch)
         return [Delivered()] * len(batch)
 
 
@@ -995,6 +998,13 @@ class StopTests(WatchTestCase):
         took_seconds = self.stop()
         self.assertApproximates(took_seconds, 3.0, 0.11)
         self.assertEqual(self.said("warn"), ["stopped with 600 notices undelivered: slack 600"])
+
+    def test_new_credentials_are_used_and_whoever_refused_us_is_asked_again(self) -> None:
+        configuration = cast("Configuration", object())
+        self.watch.renew(configuration)
+        self.assertEqual(self.used, [configuration])
+        self.assertEqual(self.stream.calls, ["redial"])
+        self.assertIn("whoever refused us is asked again", self.said("info")[-1])
 
     def test_a_store_that_cannot_be_written(self) -> None:
         """What was not committed is counted."""

@@ -77,7 +77,7 @@ class ModelDestination:
     """
 
     name: str
-    _pace: Pace
+    pace: Pace
     _ledger: Ledger
     _now: Callable[[], float]
     key: str
@@ -126,9 +126,9 @@ class ModelDestination:
         return self.next_manners.popleft() if self.next_manners else self.manner
 
     def _hold_limits(self, batch: Sequence[Notice]) -> None:
-        limit = self._pace.concurrency_count
+        limit = self.pace.concurrency_count
         require(len(self._in_flight) < limit, f"{self.name}: more than {limit} at once")
-        require(len(batch) <= self._pace.batch_count, f"{self.name}: {len(batch)} in one request")
+        require(len(batch) <= self.pace.batch_count, f"{self.name}: {len(batch)} in one request")
         lanes = self._ledger.lanes([notice.id for notice in batch])
         require(len(lanes) == len(batch), f"{self.name}: a lane twice in one request")
         for flight in self._in_flight:
@@ -178,7 +178,7 @@ class ModelDestination:
             self._was_refusing = False
             HAPPENED["destination: accepts again after 401"] += 1
         if behaviour.status == 429:
-            HAPPENED[f"{behaviour.counted} for the {self._pace.retry_after}"] += 1
+            HAPPENED[f"{behaviour.counted} for the {self.pace.retry_after}"] += 1
         elif behaviour.counted:
             HAPPENED[behaviour.counted] += 1
 
@@ -208,7 +208,7 @@ class ModelDestination:
             for flight in self._unended
             if flight.acted and any(notice.id in sending for notice in flight.batch)
         ]
-        limit = self._pace.concurrency_count
+        limit = self.pace.concurrency_count
         require(len(unended) <= limit, f"{self.name}: {len(unended)} requests are not ended")
         self._ledger.may_repeat[self.name] += len(unended)
 

@@ -18,7 +18,7 @@ STATES = ("Running", "Stopped", "Starting", None)
 NETWORK = (CONNECTED, DISCONNECTED, UNAUTHORIZED)
 NAMES = ("slack", "pd", "hook")
 # What must come often comes more often: these hold up a destination, so few fit into a history.
-RARE_MANNERS = (*Manner, Manner.ACCEPT_MUTELY, Manner.LOSE, Manner.THROTTLE, Manner.THROTTLE_LONG)
+RARE_MANNERS = (*Manner, Manner.ACCEPT_AND_FAIL, Manner.ACCEPT_MUTELY, Manner.LOSE, Manner.THROTTLE)
 CRASH_POINTS: tuple[CrashPoint | str, ...] = (
     *(CrashPoint("crash: within a transaction", statement=number) for number in (2, 3, 5, 8)),
     CrashPoint("crash: before a commit of decisions", Work.COMMIT),
@@ -48,18 +48,19 @@ class RandomHistory:
     def run(self) -> None:
         """Live through it."""
         episodes = (
-            (4, self._news),
+            (2, self._news),
             (2, self._repeat),
             (20, self._crash_at),
-            (7, self._crash),
+            (9, self._crash),
             (4, self._stop),
             (10, self._answers),
-            (8, self._link),
-            (4, self._rest),
+            (6, self._link),
+            (6, self._rest),
             (4, self._disk),
             (4, self._keys),
             (4, self._dead),
             (2, self._outage),
+            (2, self._doubt),
             (0.5, self._grudge),
         )
         weights = [weight for weight, _ in episodes]
@@ -104,7 +105,7 @@ class RandomHistory:
     def _repeat(self) -> None:
         self._wait(0.6)
         self._happen(2)
-        for _ in range(2):
+        for _ in range(4):
             self._do(partial(self.history.repeat, self.dice.randrange(20)))
 
     def _restart(self) -> Restart:
@@ -126,7 +127,7 @@ class RandomHistory:
 
     def _crash(self) -> None:
         restart = self._restart()
-        if self.dice.random() < 0.6:
+        if self.dice.random() < 0.8:
             self._wait(0.6)
             self._happen(2)
             self._wait(0.03, 0.05)
@@ -150,11 +151,13 @@ class RandomHistory:
         manner = self.dice.choice((None, None, Manner.REFUSE_CONNECTION, Manner.THROTTLE_LONG))
         if manner is not None:
             self._do(lambda: self.history.behave("pd", manner))
-        self._network(self.dice.choice((DISCONNECTED, UNAUTHORIZED)))
-        self._wait(2.0, 14.0, 17.0, 30.0)
-        self._happen(2)
-        self._network(CONNECTED)
-        self._wait(0.1, 3.0, 8.0)
+        for state in (UNAUTHORIZED, DISCONNECTED):
+            self._wait(0.6)
+            self._network(state)
+            self._wait(2.0, 14.0, 17.0, 30.0)
+            self._happen(1)
+            self._network(CONNECTED)
+            self._wait(0.6, 3.0, 8.0)
         if manner is not None:
             self._do(lambda: self.history.behave("pd", Manner.ACCEPT))
 
@@ -167,15 +170,15 @@ class RandomHistory:
         self._do(lambda: self.history.answer_look_ups(Rest.OK))
 
     def _disk(self) -> None:
-        fault = self.dice.choice((DiskFault.BROKEN, DiskFault.FULL, DiskFault.FULL))
-        self._wait(0.6)
-        self._happen(2)
-        self._wait(0.0, 0.04)
-        self._do(lambda: self.history.disk(fault))
-        self._happen(1)
-        self._wait(2.0, 25.0, 25.0, 25.0)
-        self._do(lambda: self.history.disk(DiskFault.NONE))
-        self._wait(0.5, 2.0)
+        for fault in (DiskFault.BROKEN, DiskFault.FULL):
+            self._wait(0.6)
+            self._happen(2)
+            self._wait(0.0, 0.04)
+            self._do(partial(self.history.disk, fault))
+            self._happen(1)
+            self._wait(2.0, 25.0, 25.0, 25.0)
+            self._do(lambda: self.history.disk(DiskFault.NONE))
+            self._wait(0.5, 2.0)
 
     def _keys(self) -> None:
         for name in ("slack", "hook", self.dice.choice(NAMES)):
@@ -193,9 +196,8 @@ class RandomHistory:
         self._do(lambda: self.history.behave_next(name, [Manner.REFUSE_PAYLOAD] * 3))
         self._happen(4, "/container/")
         self._wait(1.0, 3.0)
-        if self.dice.random() < 0.9:
-            which = self.dice.randrange(20)
-            self._do(lambda: self.history.drop(which))
+        for _ in range(2):
+            self._do(partial(self.history.drop, self.dice.randrange(20)))
         self._do(self.history.retry_dead)
         self._wait(0.2)
 
@@ -208,6 +210,19 @@ class RandomHistory:
         self._wait(30.0, 90.0, 700.0)
         self._do(lambda: self.history.behave(name, Manner.ACCEPT))
         self._wait(1.0, 60.0)
+
+    def _doubt(self) -> None:
+        """Kill the watcher when PagerDuty may have a trigger, and let the resolve come meanwhile."""
+        first = self.dice.choice((Manner.ACCEPT_MUTELY, Manner.LOSE, Manner.ACCEPT))
+        then = self.dice.choice((Manner.REFUSE_CONNECTION, Manner.THROTTLE))
+        self._network(DISCONNECTED)
+        self._wait(14.0)
+        self._do(lambda: self.history.behave_next("pd", [first, then, then, then]))
+        self._wait(1.53, 4.0)
+        restart = self._restart()
+        self._do(lambda: self.history.crash(restart))
+        self._network(CONNECTED)
+        self._wait(8.0)
 
     def _grudge(self) -> None:
         """Let a destination fail to hear of one thing until that is given up."""

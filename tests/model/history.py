@@ -328,11 +328,13 @@ class History:
             is_overdue = due is not None and due < now - 0.01 and not is_to_run
             require(not is_overdue, f"an incident has been due since {due}, and it is {now}")
         for name, deliverer in life.outbox.deliverers.items():
+            pace = self.destinations[name].pace
             heads = deliverer._heads
             out = heads.known_count - len(heads)
             require(
-                # Read while less than half are here, which may be other ones than those read.
-                len(heads) <= 1.5 * HEADS_MAX_COUNTS[name] + out,
+                # Read while less than half are here; those that are out come back to the others.
+                len(heads) + out
+                <= 1.5 * HEADS_MAX_COUNTS[name] + 2 * pace.concurrency_count * pace.batch_count,
                 f"{name} holds {len(heads)} heads in memory, {out} out",
             )
             if self.file.fault is DiskFault.NONE:

@@ -71,7 +71,6 @@ class _Tentative:
 
     held: HeldUp
     notice: Notice
-    before: float
 
 
 class BrokenPromiseError(AssertionError):
@@ -125,9 +124,9 @@ class Ledger:
         """Take note of a commit that is tried; its page of the journal will have this number."""
         self._offered[number] = decisions
 
-    def offer_digest(self, held: HeldUp, notice: Notice, before: float) -> None:
+    def offer_digest(self, held: HeldUp, notice: Notice) -> None:
         """Take note of a digest that is tried."""
-        self._digests.append(_Tentative(held, notice, before))
+        self._digests.append(_Tentative(held, notice))
 
     def is_settled(self) -> bool:
         """Say whether all that was tried is in the file."""
@@ -238,7 +237,7 @@ class Ledger:
                 and owed.form is Form.MESSAGE
                 and owed.id not in self._rows
                 and not owed.accepted
-                and owed.at < tried.before
+                and owed.at < notice.at - self._stale_after[notice.notifier]
             ]
             for owed in replaced:
                 self._end(owed, Fate.DIGESTED)
@@ -294,6 +293,7 @@ class Ledger:
         resolve = min(after, key=lambda o: o.order, default=None)
         if (
             trigger.form is not Form.TRIGGER
+            or trigger.is_dead
             or resolve is None
             or resolve.form is not Form.RESOLVE
             or resolve.accepted

@@ -194,7 +194,7 @@ class LedgerStore:
 
         def told(held: HeldUp) -> Notice:
             notice = write(held)
-            self._ledger.offer_digest(held, notice, before)
+            self._ledger.offer_digest(held, notice)
             return notice
 
         return await self.inner.digest(notifier, before, told)

@@ -29,7 +29,7 @@ from tests.model.platform import Rest
 IS_LONG = os.environ.get("TUTUMWATCH_MODEL", "") == "long"
 LEAST_COUNT = 200
 # Random histories go on until every fault is that frequent, but not for ever.
-HISTORIES_MAX_COUNT = 20_000 if IS_LONG else 2_000
+HISTORIES_MAX_COUNT = 20_000 if IS_LONG else 300
 
 RESTARTS = st.builds(
     Restart,

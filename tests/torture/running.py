@@ -101,11 +101,16 @@ async def torture(
     report = Report(seed, kills)
     worlds = [(n, w) for n, w in enumerate(plan(kills, seed)) if only in {None, n}]
 
+    said = [0]
+
     async def work() -> None:
         while worlds:
             number, boundaries = worlds.pop(0)
             await _run_world(number, boundaries, report)
-            say(f"world {number}: {report.kill_count} kills, {len(report.violations)} violations")
+            say(f"world {number} is done: {report.kill_count} kills in all")
+            for violation in report.violations[said[0] :]:
+                say(violation)
+            said[0] = len(report.violations)
 
     await gatherResults([Deferred.fromCoroutine(work()) for _ in range(WORLDS_AT_ONCE_COUNT)])
     return report

@@ -232,12 +232,9 @@ class Deliverer:
 
     def _forget_withdrawn(self, batch: Sequence[Head], begun: Sequence[Delivery]) -> None:
         for row_id in {head.row_id for head in batch} - {head.row_id for head in begun}:
-            self._forget(row_id)
-
-    def _forget(self, row_id: int) -> None:
-        self._heads.remove(row_id)
-        self._singly.discard(row_id)
-        self._patience.forget(row_id)
+            self._heads.remove(row_id)
+            self._singly.discard(row_id)
+            self._patience.forget(row_id)
 
     async def _finish(
         self,
@@ -264,17 +261,19 @@ class Deliverer:
             case Smaller() if batch_size == 1:
                 return GiveUp(outcome.reason, outcome.said)
             case _:
-                pass
-        return outcome
+                return outcome
 
     def _learn(self, outcomes: Sequence[Outcome]) -> None:
         """Let the gate learn from a request that ended, and report the state that it comes to."""
+        if self._stopped:  # then it was ended by us, which speaks against nobody
+            return
         before, now = self._gate.state, self._clock.seconds()
         self._tally.judge(self._gate.learn(now, outcomes))
         if self._gate.state is before:
             return
         if self._gate.state is State.DELIVERING:
             self._heads.hurry(now)
+            self.wake()  # it has all its slots again, also while this request cannot end
         self._report(self.notifier, self._gate.state, self._gate.reason)
 
     def _again(self, heads: Sequence[Head], settled: Mapping[int, Outcome]) -> None:

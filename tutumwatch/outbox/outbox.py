@@ -60,7 +60,7 @@ class Outbox(Service):
         ours = [head for head in heads if head.notifier in self.deliverers]
         for head in ours:
             self.deliverers[head.notifier].offer(head)
-        for notifier in {head.notifier for head in ours}:
+        for notifier in dict.fromkeys(head.notifier for head in ours):
             self.deliverers[notifier].wake()
 
     def owed_counts(self) -> Mapping[str, int]:

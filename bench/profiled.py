@@ -14,7 +14,7 @@ import threading
 import time
 from pathlib import Path
 
-SHOWN_COUNT = 30
+SHOWN_COUNT = 15
 STORE_THREAD = "PoolThread-store"
 
 

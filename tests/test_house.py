@@ -24,7 +24,15 @@ ROOT = Path(__file__).resolve().parent.parent
 # From the ground up. A module imports its own folder and lower floors. Modules that stand directly
 # in tutumwatch/ share that folder, so those of one floor may import each other.
 FLOORS = (
-    {"secret.py", "settings.py", "monotonic.py", "http.py", "events/"},
+    {
+        "secret.py",
+        "settings.py",
+        "monotonic.py",
+        "plain_url.py",
+        "endpoints.py",
+        "http.py",
+        "events/",
+    },
     {"stream/", "inventory/"},
     {"resources/", "rules/"},
     {"notifiers/"},

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from http.cookiejar import CookieJar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -43,6 +44,8 @@ from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IResponse
 
+from tutumwatch.endpoints import HostEndpoints
+from tutumwatch.plain_url import URL, as_plain_url
 from tutumwatch.secret import Secret
 
 if TYPE_CHECKING:
@@ -109,7 +112,7 @@ class HTTPCaller(Protocol):
 class _Requester(Protocol):
     """The part of treq that we use: its HTTPClient, or its StubTreq in tests."""
 
-    def request(self, method: str, url: str, **options: object) -> Deferred[IResponse]: ...
+    def request(self, method: str, url: URL, **options: object) -> Deferred[IResponse]: ...
 
 
 class _BodyCollector(TwistedProtocol):
@@ -152,6 +155,16 @@ class _QuietConnectionFactory(_HTTP11ClientFactory):
     noisy = False
 
 
+class _NoCookies(CookieJar):
+    """Keeps no cookie and sends none: no call of ours depends on an earlier one."""
+
+    def add_cookie_header(self, request: object) -> None:
+        """Add nothing."""
+
+    def extract_cookies(self, response: object, request: object) -> None:
+        """Take nothing."""
+
+
 class _BodyTooLargeError(Exception):
     """The answer's body went over the cap."""
 
@@ -186,8 +199,11 @@ class Web:
         pool.cachedConnectionTimeout = IDLE_CONNECTION_SECONDS  # type: ignore[assignment]  # any number of seconds does
         pool._factory = _QuietConnectionFactory  # noqa: SLF001 - the only way to keep it from logging each connection
         policy = BrowserLikePolicyForHTTPS(trust_root)
-        agent = Agent(reactor, policy, connectTimeout=CONNECT_TIMEOUT_SECONDS, pool=pool)
-        return cls(cast("_Requester", HTTPClient(agent)), reactor, utc_now, pool)
+        endpoints = HostEndpoints(reactor, policy, CONNECT_TIMEOUT_SECONDS)
+        agent = Agent.usingEndpointFactory(reactor, endpoints, pool)
+        return cls(
+            cast("_Requester", HTTPClient(agent, cast("Any", _NoCookies()))), reactor, utc_now, pool
+        )
 
     def send(self, request: Request, deadline_seconds: float) -> Deferred[Response | NoResponse]:
         """Send a request and read its answer; the Deferred never fails."""
@@ -199,7 +215,7 @@ class Web:
     async def _send(self, request: Request) -> Response | NoResponse:
         answer = await self._requester.request(
             request.method,
-            request.url.reveal(),
+            as_plain_url(request.url.reveal()),
             headers=Headers({name: [value] for name, value in request.headers.items()}),
             data=request.body,
             allow_redirects=False,

@@ -6,6 +6,7 @@ import base64
 import html
 import json
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from urllib.parse import quote, urlsplit
 
 import attrs
@@ -64,10 +65,17 @@ def blot_out(said: bytes, secrets: Iterable[Secret]) -> bytes:
 
     A URL counts as one whole, and so do its path and the last part of that.
     """
-    forms = {form for secret in secrets for part in _parts(secret) for form in _written(part)}
-    for form in sorted(forms, key=len, reverse=True):
-        said = said.replace(form.encode(), HIDDEN.encode())
+    for form in _forms(tuple(secrets)):
+        said = said.replace(form, HIDDEN.encode())
     return said
+
+
+# The same few credentials are looked for in every answer.
+@lru_cache(maxsize=64)
+def _forms(secrets: tuple[Secret, ...]) -> tuple[bytes, ...]:
+    """Give all that a server may have made of some credentials, the longest first."""
+    forms = {form for secret in secrets for part in _parts(secret) for form in _written(part)}
+    return tuple(form.encode() for form in sorted(forms, key=len, reverse=True))
 
 
 def _parts(secret: Secret) -> Iterator[str]:

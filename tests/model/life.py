@@ -46,7 +46,7 @@ from tutumwatch.stream.service import StreamService
 from tutumwatch.watch import Pipeline
 
 # So few heads are held in memory that histories come to the limit; Slack's batches need more.
-HEADS_MAX_COUNTS = {"slack": 40, "pd": 6, "hook": 6}
+HEADS_MAX_COUNTS = {"slack": 40, "pd": 4, "hook": 4}
 MARK_FAILED = "disk: a mark or an end of a delivery failed"
 RULES = """
 [streams.main]
@@ -70,7 +70,7 @@ rate = 0
 concurrency = 4
 retry_after = "notice"
 stale_after = "10m"
-give_up_after = "20m"
+give_up_after = "5m"
 
 [[messages]]
 name = "box"

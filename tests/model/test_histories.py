@@ -162,7 +162,7 @@ class HistoryTests(SynchronousTestCase):
         run_state_machine_as_test(
             AnyHistory,
             settings=settings(
-                max_examples=5_000 if IS_LONG else 80,
+                max_examples=5_000 if IS_LONG else 60,
                 stateful_step_count=80 if IS_LONG else 40,
                 derandomize=not IS_LONG,
                 database=None,

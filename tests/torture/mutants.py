@@ -71,6 +71,7 @@ class Mutant:
 
 
 ROWS = "tutumwatch/outbox/sqlite/rows.py"
+TAKING_BACK = "tutumwatch/outbox/sqlite/heads.py"
 STORE = "tutumwatch/outbox/sqlite/store.py"
 WRITER = "tutumwatch/outbox/sqlite/writer.py"
 JOURNAL = "tutumwatch/outbox/sqlite/journal.py"
@@ -156,7 +157,7 @@ MUTANTS = (
         "interrupted, and forgotten",
         (
             Change(
-                ROWS,
+                TAKING_BACK,
                 "SET state = 1, maybe_sent = 1 WHERE state = 2",
                 "SET state = 1, maybe_sent = 1 WHERE state = 9",
             ),
@@ -166,7 +167,7 @@ MUTANTS = (
         "interrupted, and taken for never sent",
         (
             Change(
-                ROWS,
+                TAKING_BACK,
                 "SET state = 1, maybe_sent = 1 WHERE state = 2",
                 "SET state = 1, maybe_sent = 0 WHERE state = 2",
             ),
@@ -179,6 +180,26 @@ MUTANTS = (
                 "tutumwatch/outbox/deliverer.py",
                 "if interrupted and not self._singly:",
                 "if interrupted < 0:",
+            ),
+        ),
+    ),
+    Mutant(
+        "two requests are repeated as one and a piece",
+        (
+            Change(
+                "tutumwatch/outbox/heads.py",
+                "head.interrupted and other.interrupted and head.request == other.request",
+                "head.interrupted and other.interrupted",
+            ),
+        ),
+    ),
+    Mutant(
+        "after a second kill a request is taken apart",
+        (
+            Change(
+                TAKING_BACK,
+                "    return [_interrupted(*row) for row in rows], sending\n",
+                "    return [_interrupted(*row) for row in rows][:sending], sending\n",
             ),
         ),
     ),

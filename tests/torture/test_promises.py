@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import attrs
 from twisted.internet.defer import Deferred, execute
 
 from tests.outbox.cases import (
@@ -36,11 +37,13 @@ from tutumwatch.outbox.outbox import Outbox
 from tutumwatch.outbox.sqlite.store import SQLiteStore, connect
 from tutumwatch.restart import restore
 from tutumwatch.rules.decider import Decider
-from tutumwatch.rules.decisions import Decisions
+from tutumwatch.rules.decisions import Decisions, Owed
 from tutumwatch.rules.incidents import Incidents
 from tutumwatch.rules.notice import Form, Notice
 
 BATCHES = Pace(batch_count=20, batch_above_count=10)
+FIVES = Pace(batch_count=5, batch_above_count=10)
+TOGETHER = ["0", "1", "2", "3", "4"]
 AT_ONCE = Pace(concurrency_count=8)
 SERVICE = "/api/v1/service/web/"
 
@@ -150,45 +153,77 @@ class RequestTests(KilledTestCase):
     def test_a_request_that_was_under_way_is_repeated_as_one(self) -> None:
         """Its notices may be few by themselves, and yet go together, as they did."""
         owed = [notice(str(number)) for number in range(14)]
-        pace = Pace(batch_count=5, batch_above_count=10)
         self.destination.holds = True
-        left = self.killed_at_request(owed, 1, pace)
-        first, *_ = self.said_after(left, pace)
-        self.assertEqual(first, ["0", "1", "2", "3", "4"])
+        left = self.killed_at_request(owed, 1, FIVES)
+        first, *_ = self.said_after(left, FIVES)
+        self.assertEqual(first, TOGETHER)
 
     def test_it_is_repeated_as_one_also_if_that_fails_at_first(self) -> None:
         owed = [notice(str(number)) for number in range(14)]
-        pace = Pace(batch_count=5, batch_above_count=10)
         self.destination.holds = True
-        store = self.open_file(self.killed_at_request(owed, 1, pace))
+        store = self.open_file(self.killed_at_request(owed, 1, FIVES))
         destination = ScriptedDestination(self.clock)
         destination.judge = lambda _one: (
             SERVER_DOWN if "0" in destination.batches[-1] else Delivered()
         )
         jitters = iter([1.0, 1.2, 0.8, 1.1, 0.9] * 20)
-        deliverer = self.deliverer(pace, store, lambda: next(jitters), destination=destination)
+        deliverer = self.deliverer(FIVES, store, lambda: next(jitters), destination=destination)
         self.result_of(Outbox(store, {"ops": deliverer}, self.clock).open())
         self.pass_seconds(4)
-        together = [["0", "1", "2", "3", "4"]]
-        self.assertEqual([b for b in destination.batches if "0" in b], together * 2)
+        self.assertEqual([b for b in destination.batches if "0" in b], [TOGETHER] * 2)
 
     def test_one_that_is_bad_does_not_hold_up_the_others_for_ever(self) -> None:
         """After four failures what went together goes alone."""
         owed = [notice(str(number)) for number in range(14)]
-        pace = Pace(batch_count=5, batch_above_count=10)
         self.destination.holds = True
-        store = self.open_file(self.killed_at_request(owed, 1, pace))
+        store = self.open_file(self.killed_at_request(owed, 1, FIVES))
         destination = ScriptedDestination(self.clock)
 
         def judge(_one: Notice) -> Outcome:
             return SERVER_DOWN if "3" in destination.batches[-1] else Delivered()
 
         destination.judge = judge
-        self.begin_life(store, destination, pace)
+        self.begin_life(store, destination, FIVES)
         self.pass_seconds(120)
         sizes = [len(batch) for batch in destination.batches if "3" in batch]
         self.assertEqual((sizes[:4], set(sizes[4:])), ([5] * 4, {1}))
         self.assertEqual(dict(store.owed_counts()), {"ops": 1})
+
+    def two_under_way(self) -> Path:
+        """Let five notices be under way in one request, and one in another, and nothing else."""
+        pace = attrs.evolve(FIVES, concurrency_count=2)
+        left: list[Path] = []
+
+        def deliver(
+            batch: Sequence[Notice], memory: Mapping[str, str]
+        ) -> Deferred[Sequence[Outcome]]:
+            self.destination.holds = len(batch) > 1 or batch[0].text == "11"
+            answered = self.destination.deliver(batch, memory)
+            left.append(self.left_by_a_kill())
+            return answered
+
+        deliverer = self.deliverer_to(deliver, pace, self.store)
+        outbox = Outbox(self.store, {"ops": deliverer}, self.clock)
+        self.result_of(outbox.open())
+        # The first one is under way, alone, while the others come.
+        for numbers in (["11"], [str(number) for number in range(11)]):
+            owed: list[Owed] = [notice(number) for number in numbers]
+            outbox.release(self.result_of(outbox.commit(Decisions(owed=owed), self.now())))
+        self.assertEqual(len(self.destination.held), 2)
+        return left[-1]
+
+    def test_two_requests_are_repeated_as_those_two(self) -> None:
+        """In whatever order their notices were committed."""
+        self.assertEqual(self.said_after(self.two_under_way(), FIVES)[:2], [["11"], TOGETHER])
+
+    def test_a_request_is_repeated_as_one_also_after_a_second_kill(self) -> None:
+        """Whether the life between did nothing, or tried and failed."""
+        self.store = self.open_file(self.two_under_way())
+        self.assertIn(TOGETHER, self.said_after(self.left_by_a_kill(), FIVES))
+        destination = ScriptedDestination(self.clock, lambda _notice: SERVER_DOWN)
+        self.begin_life(self.store, destination, FIVES)
+        self.assertIn(TOGETHER, destination.batches)
+        self.assertIn(TOGETHER, self.said_after(self.left_by_a_kill(), FIVES))
 
     def test_what_was_interrupted_goes_again_if_it_fails_and_is_interrupted_twice(self) -> None:
         first = self.killed_at_request([notice("1", "a"), notice("2", "a")], 1, Pace())

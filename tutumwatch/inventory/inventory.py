@@ -126,20 +126,29 @@ class Inventory:
         key = (stream, _shared(event.type), named.uuid if named is not None else "")
         before = self._resources.get(key)
         known = before or Resource(key, event.resource_uri or "", since=at)
-        state = known.state
+        before_state = known.state
         if isinstance(event.object, dict):
             known = _with_object(known, event.object)
-        if event.state and event.state != known.state:
-            known = replace(known, state=_shared(event.state))
+        state = _shared(event.state) if event.state else known.state
+        parents, complete = known.parents, known.parents_complete
         if event.parents is not None:
-            known = _with_parents(known, event.parents)
-        gone = event.action == "delete" or _is_terminated(known)
-        after = replace(
-            known,
-            since=known.since if known.state == state else at,
-            number=number,
-            seen=at,
-            gone_at=_gone_at(known, at) if gone else None,
+            complete = True
+            if parents is None or [*parents] != event.parents:
+                parents = tuple(map(_shared, event.parents))
+        gone = event.action == "delete" or _is_terminated(state)
+        # Not replace(), and only once: one is made for every event.
+        after = Resource(
+            known.key,
+            known.uri,
+            known.name,
+            state,
+            parents,
+            complete,
+            known.fields,
+            number,
+            known.since if state == before_state else at,
+            at,
+            _gone_at(known, at) if gone else None,
         )
         if named is not None:
             self._keep(before, after)
@@ -186,7 +195,7 @@ class Inventory:
                 after = _with_object(known, fields)
                 if is_old and known.state:
                     after = replace(after, state=known.state)
-                elif _is_terminated(after):
+                elif _is_terminated(after.state):
                     after = replace(after, gone_at=_gone_at(known, looked.at))
                 elif not _is_terminating(after):
                     # A restarted platform may have again what was gone.
@@ -265,14 +274,6 @@ def _shared(text: str) -> str:
     return text
 
 
-def _with_parents(known: Resource, parents: list[str]) -> Resource:
-    """Give a resource with the parents that an event named, which are all that it has."""
-    named = tuple(parents)
-    if known.parents == named and known.parents_complete:
-        return known
-    return replace(known, parents=tuple(map(_shared, named)), parents_complete=True)
-
-
 def _with_object(known: Resource, fields: Mapping[str, Any]) -> Resource:
     """Give a resource with what its object says; parents that an event named are not fewer."""
     facts = read_object(fields)
@@ -303,8 +304,8 @@ def _blindness(known: Resource, link: Link) -> dict[str, Any]:
     return {} if blind_since is None else {"blind": in_words(link.at - blind_since)}
 
 
-def _is_terminated(resource: Resource) -> bool:
-    return (resource.state or "").lower() == GONE_STATE
+def _is_terminated(state: str | None) -> bool:
+    return state is not None and state.lower() == GONE_STATE
 
 
 def _is_terminating(resource: Resource) -> bool:

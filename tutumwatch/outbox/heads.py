@@ -9,11 +9,11 @@ import attrs
 
 from tutumwatch.outbox.store import Head
 
-_Order: TypeAlias = tuple[bool, int]
-"""What was interrupted goes first; then in the order of commit."""
+_Order: TypeAlias = tuple[bool, int, int]
+"""What was interrupted goes first, by requests; then in the order of commit."""
 
-# What was under way when we last ended may have arrived: it goes again in as few requests as it was
-# in then. After so many failures each goes alone: one that is bad must not hold up the others.
+# What was a request when we last ended may have arrived: it goes again as one. After so many
+# failures each notice goes alone: one that is bad must not hold up the others.
 TOGETHER_MAX_COUNT = 3
 
 
@@ -25,8 +25,9 @@ class Heads:
     _later: list[tuple[float, _Order, Head]] = attrs.field(factory=list)
     # All that were added and not removed, so that none is taken on twice.
     _row_ids: set[int] = attrs.field(factory=set)
-    # How often each that was interrupted may still fail before it goes alone.
-    _together: dict[int, int] = attrs.field(factory=dict)
+    # The request that each one was part of that was interrupted, and how often it may still fail
+    # before it goes alone.
+    _together: dict[int, tuple[int, int]] = attrs.field(factory=dict)
     # Since when the first of the ready ones could have gone.
     ready_since: float | None = None
 
@@ -44,16 +45,17 @@ class Heads:
         if head.row_id not in self._row_ids:
             self._row_ids.add(head.row_id)
             if head.interrupted:
-                self._together[head.row_id] = TOGETHER_MAX_COUNT
+                self._together[head.row_id] = (head.request, TOGETHER_MAX_COUNT)
             self._make_ready(head, now)
 
     def put_back(self, head: Head, now: float, due: float) -> None:
         """Take back a head that was out, to go again when its time comes."""
         self._row_ids.add(head.row_id)
-        left = self._together.pop(head.row_id, TOGETHER_MAX_COUNT if head.interrupted else 0)
+        default = (head.request, TOGETHER_MAX_COUNT if head.interrupted else 0)
+        request, left = self._together.pop(head.row_id, default)
         if left:
-            self._together[head.row_id] = left - 1
-        head = attrs.evolve(head, interrupted=left > 0)
+            self._together[head.row_id] = (request, left - 1)
+        head = attrs.evolve(head, interrupted=left > 0, request=request)
         if due > now:
             heapq.heappush(self._later, (due, _order(head), head))
         else:
@@ -78,19 +80,21 @@ class Heads:
         return len(self._ready)
 
     def interrupted_count(self) -> int:
-        """Count those that may go now and were interrupted."""
+        """Count those that may go now and were one request that was interrupted."""
         if not self._ready or not self._ready[0][1].interrupted:
             return 0
-        return sum(head.interrupted for _, head in self._ready)
+        first = self._ready[0][1]
+        return sum(_were_together(head, first) for _, head in self._ready)
 
-    def _join(self, head: Head, now: float) -> None:
-        """Let what was interrupted go together with the first of it that goes again."""
-        if head.interrupted:
-            others = [entry for entry in self._later if entry[2].interrupted]
-            self._later = [entry for entry in self._later if not entry[2].interrupted]
-            heapq.heapify(self._later)
-            for _, _, other in others:
-                self._make_ready(other, now)
+    def _join(self, first: Head, now: float) -> None:
+        """Let what was one request go together with the first of it that goes again."""
+        if not first.interrupted:
+            return
+        others = [entry for entry in self._later if _were_together(entry[2], first)]
+        self._later = [entry for entry in self._later if not _were_together(entry[2], first)]
+        heapq.heapify(self._later)
+        for _, _, other in others:
+            self._make_ready(other, now)
 
     def next_due(self) -> float | None:
         """Give when the first of those that wait may go."""
@@ -117,5 +121,9 @@ class Heads:
             self._join(head, now)
 
 
+def _were_together(head: Head, other: Head) -> bool:
+    return head.interrupted and other.interrupted and head.request == other.request
+
+
 def _order(head: Head) -> _Order:
-    return (not head.interrupted, head.row_id)
+    return (not head.interrupted, head.request if head.interrupted else 0, head.row_id)

@@ -24,7 +24,8 @@ class Head:
     """The first row of a lane, small enough to hold many: what it says is read when it is sent.
 
     ``row_id`` grows in the order of commit. ``at``: when what it tells happened. ``attempts``:
-    how often it was sent before. ``interrupted``: it was being sent when we last ended.
+    how often it was sent before. ``interrupted``: it was being sent when we last ended, as a part
+    of a ``request``: those that have the same go again together.
     """
 
     row_id: int
@@ -33,6 +34,7 @@ class Head:
     is_message: bool = True
     attempts: int = 0
     interrupted: bool = False
+    request: int = 0
 
 
 @attrs.frozen

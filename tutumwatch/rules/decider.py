@@ -53,7 +53,8 @@ LATE_SINGLY_COUNT = 3
 _GREETED, _CAUGHT_UP = "greeted", "caught up"
 
 
-@attrs.define
+# The converter would else have attrs look at every attribute that is set, twice for each event.
+@attrs.define(on_setattr=attrs.setters.NO_OP)
 class Decider:
     """Decides one input after the other against the inventory as it is after that input."""
 

@@ -184,7 +184,7 @@ class StreamService(Service):
         if _is_refusal(payload):
             self._refused("the server says UNAUTHORIZED")
             connection.hang_up()
-        else:
+        elif self.state != CONNECTED:
             self._connected()
         self._receive(self.stream_name, payload)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeAlias, assert_never
 
 import attrs
@@ -20,6 +20,7 @@ from tutumwatch.outbox.sqlite.codec import (
     encode_notice,
     encode_waiting,
 )
+from tutumwatch.outbox.sqlite.heads import HEAD_COLUMNS, head_of
 from tutumwatch.outbox.sqlite.held_up import take_held_up
 from tutumwatch.outbox.store import Delivery, Head, HeldUp
 from tutumwatch.rules.decisions import Dropped, Owed, Revived, Settled, WaitingRow
@@ -28,16 +29,10 @@ from tutumwatch.rules.notice import Form, Notice
 WAITING, PENDING, SENDING, DEAD = range(4)
 STATE_NAMES = ("waiting", "pending", "sending", "dead")
 DAMAGED = "it was damaged on the disk"
+# A request is named for its first row and how often that was tried: no other has that name.
+ATTEMPTS_MAX_COUNT = 2**20
 
 _Lane: TypeAlias = tuple[str, str]
-
-_HEAD_COLUMNS = "id, notifier, at, form, attempts"
-
-
-def _head(row: Sequence[object], *, interrupted: bool = False) -> Head:
-    row_id, notifier, at, form, attempts = row
-    is_message = form == Form.MESSAGE.value
-    return Head(int(row_id), str(notifier), float(at), is_message, int(attempts), interrupted)  # type: ignore[call-overload,arg-type] # SQLite gives what the columns declare
 
 
 @attrs.define
@@ -118,7 +113,7 @@ class Rows:
         )
         self.owed[lane[0]] += 1
         if is_head and state == PENDING:
-            self._heads[row_id] = _head((row_id, lane[0], at, form, 0))
+            self._heads[row_id] = head_of((row_id, lane[0], at, form, 0))
         return row_id
 
     def _settle(self, settled: Settled) -> None:
@@ -137,11 +132,11 @@ class Rows:
                 continue
             row = self._connection.execute(
                 "UPDATE deliveries SET state = 1, form = ?, at = ?, notice = ? WHERE id = ?"
-                f" RETURNING {_HEAD_COLUMNS}",
+                f" RETURNING {HEAD_COLUMNS}",
                 (notice.form.value, notice.at, encode_notice(notice), row_id),
             ).fetchone()
             if is_head:
-                self._heads[row_id] = _head(row)
+                self._heads[row_id] = head_of(row)
 
     def _revive(self, row_id: int) -> None:
         """Send a dead letter again, behind whatever its lane holds by now."""
@@ -182,11 +177,11 @@ class Rows:
     def heads(self, notifier: str, count: int) -> list[Head]:
         """Give the first heads of a notifier that may be sent."""
         rows = self._connection.execute(
-            f"SELECT {_HEAD_COLUMNS} FROM deliveries WHERE notifier = ? AND head = 1 AND state = 1"
+            f"SELECT {HEAD_COLUMNS} FROM deliveries WHERE notifier = ? AND head = 1 AND state = 1"
             " ORDER BY id LIMIT ?",
             (notifier, count),
         )
-        return [_head(row) for row in rows]
+        return [head_of(row) for row in rows]
 
     def begin(self, row_ids: Iterable[int]) -> list[Delivery]:
         """Mark rows as being sent; those that are gone, or not to be sent, are left out.
@@ -194,16 +189,18 @@ class Rows:
         One that is marked already was begun by somebody who never learned how it ended.
         """
         begun = []
+        request: int | None = None
         for row_id in row_ids:
             row = self._connection.execute(
                 "UPDATE deliveries SET state = 2, attempts = attempts + 1,"
+                f" request = ifnull(?, id * {ATTEMPTS_MAX_COUNT} + attempts),"
                 " maybe_sent = maybe_sent OR state = 2 WHERE id = ? AND state IN (1, 2)"
-                " RETURNING attempts - 1, up_seconds, notifier, key, rule, at, notice",
-                (row_id,),
+                " RETURNING request, attempts - 1, up_seconds, notifier, key, rule, at, notice",
+                (request, row_id),
             ).fetchone()
             if row is None:
                 continue
-            attempts, up_seconds, notifier, key, rule, at, sealed = row
+            request, attempts, up_seconds, notifier, key, rule, at, sealed = row
             try:
                 notice, is_damaged = decode_notice(sealed, (notifier, key)), False
             except DamagedError:
@@ -259,13 +256,13 @@ class Rows:
     def _put_back(self, row_id: int, up_seconds: float, *, maybe_sent: bool) -> None:
         row = self._connection.execute(
             "UPDATE deliveries SET state = 1, maybe_sent = maybe_sent OR ?, up_seconds = ?"
-            f" WHERE id = ? AND state = 2 RETURNING key, {_HEAD_COLUMNS}",
+            f" WHERE id = ? AND state = 2 RETURNING key, {HEAD_COLUMNS}",
             (maybe_sent, up_seconds, row_id),
         ).fetchone()
         if row is None:
             return
         key, *columns = row
-        head = _head(columns)
+        head = head_of(columns)
         self._heads[row_id] = head
         if not head.is_message:
             self._withdraw_opposites(row_id, (head.notifier, key))
@@ -304,11 +301,11 @@ class Rows:
         row = self._connection.execute(
             "UPDATE deliveries SET head = 1 WHERE head = 0 AND id = (SELECT id FROM deliveries"
             " WHERE notifier = ? AND key = ? AND state < 3 ORDER BY id LIMIT 1)"
-            f" RETURNING state, {_HEAD_COLUMNS}",
+            f" RETURNING state, {HEAD_COLUMNS}",
             lane,
         ).fetchone()
         if row is not None and row[0] == PENDING:
-            self._heads[row[1]] = _head(row[1:])
+            self._heads[row[1]] = head_of(row[1:])
 
     # -- what grew old, and what a person names
 
@@ -323,10 +320,10 @@ class Rows:
         promoted = self._connection.execute(
             "UPDATE deliveries SET head = 1 WHERE head = 0 AND id IN (SELECT min(id)"
             " FROM deliveries WHERE notifier = ? AND state < 3 GROUP BY key)"
-            f" RETURNING state, {_HEAD_COLUMNS}",
+            f" RETURNING state, {HEAD_COLUMNS}",
             (notifier,),
         ).fetchall()
-        self._heads |= {row[1]: _head(row[1:]) for row in promoted if row[0] == PENDING}
+        self._heads |= {row[1]: head_of(row[1:]) for row in promoted if row[0] == PENDING}
 
     def find(self, row_ids: Iterable[int]) -> list[OwedRow]:
         """Give those of some rows that there are."""
@@ -340,11 +337,3 @@ class Rows:
             OwedRow(row_id, form, rule, key, STATE_NAMES[state])
             for row_id, form, rule, key, state in filter(None, found)
         ]
-
-    def interrupted(self) -> list[Head]:
-        """Find what was being sent when we last ended: it may have arrived, and goes again."""
-        rows = self._connection.execute(
-            "UPDATE deliveries SET state = 1, maybe_sent = 1 WHERE state = 2"
-            f" RETURNING {_HEAD_COLUMNS}"
-        ).fetchall()
-        return [_head(row, interrupted=True) for row in rows]

@@ -62,9 +62,11 @@ MIGRATIONS = (
         resource BLOB NOT NULL,
         PRIMARY KEY(stream, type, uuid)) WITHOUT ROWID;
     """,
-    # For how long a notice has failed while its destination was up counts on over a restart.
+    # For how long a notice has failed while its destination was up counts on over a restart, and
+    # what was one request goes again as one.
     """
     ALTER TABLE deliveries ADD COLUMN up_seconds REAL NOT NULL DEFAULT 0;
+    ALTER TABLE deliveries ADD COLUMN request INTEGER NOT NULL DEFAULT 0;
     """,
 )
 VERSION = len(MIGRATIONS)

@@ -25,8 +25,8 @@ from tutumwatch.outbox.sqlite import journal
 from tutumwatch.outbox.sqlite.codec import DamagedError, decode_waiting, seal, unseal
 from tutumwatch.outbox.sqlite.errors import is_for_the_file, is_full
 from tutumwatch.outbox.sqlite.files import Reserve, unusable
+from tutumwatch.outbox.sqlite.heads import take_back
 from tutumwatch.outbox.sqlite.opening import open_file
-from tutumwatch.outbox.sqlite.rows import Rows
 from tutumwatch.outbox.sqlite.writer import Counted, InThread, Transaction, Writer, owed_counts
 from tutumwatch.outbox.store import Delivery, Head, HeldUp, Restored, StoreUnusableError
 from tutumwatch.rules.decisions import Decisions
@@ -136,27 +136,27 @@ class SQLiteStore:
                     for kind, name, value in connection.execute(_RECORDS)
                 },
             )
-            interrupted = Rows(connection, self._new_id).interrupted()
+            interrupted, sending_count = take_back(connection)
             self._last_id = _last_id(connection)
             self._owed = Counter(owed_counts(connection))
             connection.execute("COMMIT")
         self._last_page, self._interrupted = last_page, interrupted
-        self._say_restored(reader.damaged_count)
+        self._say_restored(reader.damaged_count, sending_count)
         return restored
 
-    def _say_restored(self, damaged_count: int) -> None:
+    def _say_restored(self, damaged_count: int, sending_count: int) -> None:
         if damaged_count:
             self._log.error(
                 "{count} pieces of journal and inventory are damaged and left out; the platform "
                 "is asked for what they told",
                 count=damaged_count,
             )
-        if self._interrupted:
-            self.counts["possible repeats"] += len(self._interrupted)
+        if sending_count:
+            self.counts["possible repeats"] += sending_count
             self._log.warn(
                 "{count} notices were being sent when we last ended: they are sent again, and "
                 "may arrive twice",
-                count=len(self._interrupted),
+                count=sending_count,
             )
 
     async def open(self) -> Sequence[Head]:
@@ -206,6 +206,7 @@ class SQLiteStore:
         """Take in how sending ended."""
 
         def work(transaction: Transaction) -> list[Head]:
+            """Note it all, in one transaction."""
             transaction.rows.finish(outcomes, up_seconds)
             return transaction.rows.take_heads()
 
@@ -217,6 +218,7 @@ class SQLiteStore:
         """Tell old messages in one."""
 
         def work(transaction: Transaction) -> list[Head]:
+            """Take them out and put the one in."""
             transaction.rows.digest(notifier, before, write)
             return transaction.rows.take_heads()
 
@@ -232,6 +234,7 @@ class SQLiteStore:
             await self._write_resources(step)
 
         def work(transaction: Transaction) -> None:
+            """Say that all is written."""
             journal.write_resources(transaction.connection, links)
             journal.finish_checkpoint(transaction.connection, number, at)
 

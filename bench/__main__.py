@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--only",
         action="append",
         choices=[one.name for one in WORKLOADS],
-        help=f"one workload; may be repeated: {titles(WORKLOADS)}",
+        help=f"one workload; may be repeated: {titles(WORKLOADS)}".replace("%", "%%"),
     )
     parser.add_argument("--rounds", type=int, default=ROUNDS_COUNT, help="how many (%(default)s)")
     parser.add_argument("--small", action="store_true", help="few events, for a quick look")

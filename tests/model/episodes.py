@@ -131,7 +131,10 @@ class RandomHistory:
             restart = self._restart()
             self._wait(0.6)
             self._do(partial(self.history.crash_at, point, restart))
-            self._happen(2)
+            if self.dice.random() < 0.6:
+                self._happen(2)
+            else:
+                self._network(self.dice.choice((CONNECTED, DISCONNECTED)))
             self._wait(0.9, 0.9, 4.0)
             if isinstance(point, CrashPoint) and point.work is Work.SAVING:
                 self._wait(66.0)
@@ -181,6 +184,8 @@ class RandomHistory:
         self._do(lambda: self.history.answer_look_ups(Rest.OK))
 
     def _disk(self) -> None:
+        if self.dice.random() < 0.3:  # what is not accepted is probed, and cannot be marked
+            self._do(lambda: self.history.rotate("hook"))
         for fault in (DiskFault.BROKEN, DiskFault.FULL):
             self._wait(0.6)
             self._happen(2)
@@ -190,6 +195,7 @@ class RandomHistory:
             self._wait(2.0, 21.0, 21.0, 21.0)
             self._do(lambda: self.history.disk(DiskFault.NONE))
             self._wait(0.5, 2.0)
+        self._do(self.history.renew)
 
     def _keys(self) -> None:
         for name in ("slack", "hook", self.dice.choice(NAMES)):

@@ -47,6 +47,7 @@ from tutumwatch.watch import Pipeline
 
 # So few heads are held in memory that histories come to the limit; Slack's batches need more.
 HEADS_MAX_COUNTS = {"slack": 40, "pd": 4, "hook": 4}
+CALLS_AT_ONCE_MAX_COUNT = 5_000
 MARK_FAILED = "disk: a mark or an end of a delivery failed"
 RULES = """
 [streams.main]
@@ -246,6 +247,8 @@ class Life:
     stream: ModelStream = attrs.field(init=False)
     watch: Watch = attrs.field(init=False)
     commands: Commands = attrs.field(init=False)
+    _last_call_at: float = 0.0
+    _calls_count: int = 0
     _services: dict[str, NotifierService] = attrs.field(factory=dict)
 
     def __attrs_post_init__(self) -> None:
@@ -340,7 +343,7 @@ class Life:
 
     def _in_thread(self, work: Callable[[], Any]) -> Deferred[Any]:
         """Do the store's work; the answer comes when the thread has told the reactor."""
-        if self.is_dead:
+        if self.is_dead or self._is_spinning():
             return Deferred()
         try:
             done = execute(self._surviving, work)
@@ -351,6 +354,15 @@ class Life:
         answered: Deferred[Any] = Deferred()
         self.clock.callLater(self.thread_seconds, done.addBoth, answered.callback)
         return answered
+
+    def _is_spinning(self) -> bool:
+        """Say whether the store is asked again and again without any time passing."""
+        if self._last_call_at != self.clock.seconds():
+            self._last_call_at, self._calls_count = self.clock.seconds(), 0
+        self._calls_count += 1
+        if self._calls_count == CALLS_AT_ONCE_MAX_COUNT:
+            self.ledger.broken.append("the store is asked without end")
+        return self._calls_count >= CALLS_AT_ONCE_MAX_COUNT
 
     def _surviving(self, work: Callable[[], Any]) -> Any:  # noqa: ANN401 - what the work gives
         try:

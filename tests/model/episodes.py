@@ -61,13 +61,13 @@ class RandomHistory:
         episodes = (
             (2, self._news),
             (4, self._repeat),
-            (22, self._crash_at),
+            (24, self._crash_at),
             (11, self._crash),
             (4, self._stop),
             (11, self._answers),
             (6, self._link),
             (8, self._rest),
-            (6, self._disk),
+            (7, self._disk),
             (6, self._keys),
             (3, self._dead),
             (2, self._outage),
@@ -131,12 +131,15 @@ class RandomHistory:
             restart = self._restart()
             self._wait(0.6)
             self._do(partial(self.history.crash_at, point, restart))
-            if self.dice.random() < 0.6:
-                self._happen(2)
+            work = point.work if isinstance(point, CrashPoint) else None
+            if work is Work.COMMIT and self.dice.random() < 0.5:
+                self._network(DISCONNECTED)
+                self._wait(15.2)
+                self._network(CONNECTED)
             else:
-                self._network(self.dice.choice((CONNECTED, DISCONNECTED)))
+                self._happen(2)
             self._wait(0.9, 0.9, 4.0)
-            if isinstance(point, CrashPoint) and point.work is Work.SAVING:
+            if work is Work.SAVING:
                 self._wait(66.0)
 
     def _crash(self) -> None:
@@ -156,6 +159,8 @@ class RandomHistory:
     def _answers(self) -> None:
         for name in NAMES:
             manners = self.dice.choices(RARE_MANNERS, k=self.dice.randint(1, 4))
+            if name == "hook":
+                manners.insert(0, Manner.THROTTLE)
             self._do(partial(self.history.behave_next, name, manners))
         self._happen(4)
         self._wait(0.3, 11.0, 25.0, 40.0)
@@ -184,18 +189,15 @@ class RandomHistory:
         self._do(lambda: self.history.answer_look_ups(Rest.OK))
 
     def _disk(self) -> None:
-        if self.dice.random() < 0.3:  # what is not accepted is probed, and cannot be marked
-            self._do(lambda: self.history.rotate("hook"))
         for fault in (DiskFault.BROKEN, DiskFault.FULL):
             self._wait(0.6)
             self._happen(2)
             self._wait(0.0, 0.04)
             self._do(partial(self.history.disk, fault))
             self._happen(1)
-            self._wait(2.0, 21.0, 21.0, 21.0)
+            self._wait(21.0, 21.0, 21.0, 4.0)
             self._do(lambda: self.history.disk(DiskFault.NONE))
             self._wait(0.5, 2.0)
-        self._do(self.history.renew)
 
     def _keys(self) -> None:
         for name in ("slack", "hook", self.dice.choice(NAMES)):
@@ -225,6 +227,10 @@ class RandomHistory:
         state = self.dice.choice(STATES)
         self._do(lambda: self.history.happen_to_many(state, 14))
         self._wait(30.0, 90.0, 700.0)
+        if self.dice.random() < 0.5:  # what is probed then cannot be marked
+            self._do(lambda: self.history.disk(DiskFault.BROKEN))
+            self._wait(30.0)
+            self._do(lambda: self.history.disk(DiskFault.NONE))
         self._do(lambda: self.history.behave(name, Manner.ACCEPT))
         self._wait(1.0, 60.0)
 

@@ -352,6 +352,15 @@ class IncidentsTests(SynchronousTestCase):
         )
         self.assertEqual(before.inventory.take_unsaved().keys(), {("main", "stream", "main")})
 
+    def test_that_streams_were_known_is_saved_again_as_well(self) -> None:
+        """Else the next start would resolve what it takes for orphans, and miss what changed."""
+        world = World.of()
+        world.remember("main", "lab")
+        world.decider.save_everything()
+        again = {(kind, name): b"" for kind in ("greeted", "caught up") for name in ("main", "lab")}
+        self.assertEqual(world.decider.decide(Tick(world.now)).records, again)
+        self.assertEqual(world.decider.decide(Tick(world.now)).records, {})
+
 
 STREAM_STATES = st.sampled_from(["Connected", "Disconnected", "Unauthorized"])
 STEPS = st.lists(

@@ -69,6 +69,7 @@ class Decider:
     _seen: SeenEvents = attrs.field(factory=SeenEvents)
     _greeted: set[str] = attrs.field(factory=set)
     _caught_up: set[str] = attrs.field(factory=set)
+    _lost_records: dict[RecordName, bytes | None] = attrs.field(factory=dict)
     _last_number: int = 0
     _input_count: int = 0
 
@@ -87,6 +88,9 @@ class Decider:
             self._reject(_what(problem), sample)
         if self.incidents.has_unsaved:
             decisions.records |= self.incidents.take_unsaved()
+        if self._lost_records:
+            decisions.records |= self._lost_records
+            self._lost_records = {}
         return decisions
 
     def restore(
@@ -142,6 +146,8 @@ class Decider:
         """Count all that is kept over a restart as changed: what was kept is lost."""
         self.inventory.save_everything()
         self.incidents.save_everything()
+        for kind, streams in ((_GREETED, self._greeted), (_CAUGHT_UP, self._caught_up)):
+            self._lost_records.update(dict.fromkeys(((kind, name) for name in streams), b""))
 
     def next_due(self) -> float | None:
         """Give the earliest time at which a Tick would change something."""

@@ -149,16 +149,19 @@ def back_up(connection: sqlite3.Connection, path: Path, version: int, at: float)
     :raises StoreUnusableError: if there is no room for it.
     """
     backup = free_name(path, f"v{version}", at)
-    make_file(backup)
+    # Under this name until it is whole: a kill must not leave half of one that looks like one.
+    half = backup.with_name(f"{backup.name}.half")
+    make_file(half)
     try:
-        copy = sqlite3.connect(backup)
+        copy = sqlite3.connect(half)
         try:
             connection.backup(copy)
         finally:
             copy.close()
     except sqlite3.Error as problem:
-        backup.unlink(missing_ok=True)
+        half.unlink(missing_ok=True)
         raise unusable(backup, problem) from problem
+    half.rename(backup)
     return backup
 
 

@@ -12,6 +12,12 @@ PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 # Ring 3 is tests/live (sockets on loopback); tests/packaging makes virtual environments, and
 # tests/faults mounts disks.
 RINGS_1_AND_2 := tests --ignore=tests/live --ignore=tests/packaging --ignore=tests/faults
+# Begun last, each of these would keep one worker busy while the other has nothing to do.
+SLOWEST_FIRST := tests/packaging tests/faults tests/live tests
+# Other tests cover what these do.
+SLOW_AND_COVERED := packaging faults model torture bench live/test_bench_live.py \
+    live/test_flood.py live/test_restart_live.py live/test_torture_live.py \
+    live/test_twenty_seconds_live.py
 # In these packages every line and branch is tested.
 WHOLLY_TESTED := events rules outbox notifiers
 
@@ -36,7 +42,7 @@ recording: $(VENV)/.runtime ## record a minute of the demo into docs/demo.txt
 	timeout --signal=INT 60 $(BIN)/tutumwatch run --demo --seed 11 > docs/demo.txt || true
 
 test: $(VENV)/.dev ## run all tests
-	$(PYTEST)
+	$(PYTEST) $(SLOWEST_FIRST)
 
 check: lint types rings ## run what must pass before a commit: lint, types, the quick tests
 
@@ -53,8 +59,8 @@ rings: $(VENV)/.dev ## run the tests that need no socket and no network
 
 coverage: $(VENV)/.dev ## run the tests under coverage and hold the floors
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -n $(WORKERS) --dist loadfile --ignore=tests/packaging \
-	    --ignore=tests/faults
+	$(BIN)/coverage run -m pytest -n $(WORKERS) --dist loadfile \
+	    $(addprefix --ignore=tests/,$(SLOW_AND_COVERED))
 	$(BIN)/coverage combine --quiet
 	@failed=0; \
 	$(BIN)/coverage report || failed=1; \

@@ -63,7 +63,7 @@ class OutboxServiceTests(OutboxTestCase):
         self.result_of(self.outbox.open())
         self.assertEqual(self.destination.batches, told("1"))
         self.assertEqual(self.other.batches, told("2"))
-        self.assertEqual(self.lines(log), [])
+        self.assertEqual(self.lines(log), ["still owed from the last run: ops 1, pd 1"])
 
     def test_what_the_store_holds_for_a_notifier_that_is_not_on_is_kept_and_told(self) -> None:
         log = self.recorded_log()
@@ -74,10 +74,11 @@ class OutboxServiceTests(OutboxTestCase):
         self.assertEqual(
             self.lines(log),
             [
+                "still owed from the last run: ops 1",
                 (
                     "notices wait for notifiers that are not on: away 1, gone 2; they are kept, until "
                     "`tutumwatch outbox drop`"
-                )
+                ),
             ],
         )
         self.assertEqual(self.outbox.owed_counts(), {"gone": 2, "away": 1})

@@ -34,15 +34,24 @@ class Outbox(Service):
 
     async def open(self) -> None:
         """Open the store and send on what it still holds."""
-        self.release(await self.store.open())
+        heads = await self.store.open()
+        self._say_owed()
+        self.release(heads)
         for deliverer in self.deliverers.values():
             deliverer.wake()
-        elsewhere = {n: c for n, c in self.owed_counts().items() if n not in self.deliverers}
+
+    def _say_owed(self) -> None:
+        """Say what the last run left, and what of it nobody will be told as things are."""
+        owed = {name: count for name, count in self.owed_counts().items() if count}
+        elsewhere = {name: count for name, count in owed.items() if name not in self.deliverers}
+        here = {name: count for name, count in owed.items() if name in self.deliverers}
+        if here:
+            self._log.info("still owed from the last run: {owed}", owed=_listed(here))
         if elsewhere:
             self._log.warn(
                 "notices wait for notifiers that are not on: {elsewhere}; they are kept, until "
                 "`tutumwatch outbox drop`",
-                elsewhere=", ".join(f"{name} {count}" for name, count in sorted(elsewhere.items())),
+                elsewhere=_listed(elsewhere),
             )
 
     async def commit(self, decisions: Decisions, at: float) -> Sequence[Head]:
@@ -86,6 +95,10 @@ class Outbox(Service):
             self._log.warn(
                 "stopped with {count} notices undelivered: {left}",
                 count=sum(left.values()),
-                left=", ".join(f"{name} {count}" for name, count in sorted(left.items())),
+                left=_listed(left),
             )
         await self.store.close()
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))

@@ -68,6 +68,21 @@ class ServiceTestCase(SynchronousTestCase):
         return self.successResultOf(service.deliver([notice()] * count))
 
 
+class RenewedTests(ServiceTestCase):
+    """A notifier whose key was changed is another one; the service stays."""
+
+    def test_what_comes_after_goes_by_the_new_settings(self) -> None:
+        before, after = ScriptedWeb(answer(401)), ScriptedWeb(answer(200))
+        refused = PlainNotifier(lambda _response: [GiveUp(Reason.AUTH, "401")])
+        service = NotifierService("ops", refused, before)
+        self.assertEqual(
+            self.successResultOf(service.deliver([notice()])), [GiveUp(Reason.AUTH, "401")]
+        )
+        service.use(PlainNotifier(), after)
+        self.assertEqual(self.successResultOf(service.deliver([notice()])), [Delivered()])
+        self.assertEqual((len(before.requests), len(after.requests)), (1, 1))
+
+
 class DeliverTests(ServiceTestCase):
     """``deliver`` gives one outcome for each notice, and its Deferred never fails."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, TypeAlias, TypeVar
 
 import msgspec
 
@@ -63,6 +63,8 @@ class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
     status: Mapping[str, Any] | None = None
 
 
+Kind = TypeVar("Kind")
+
 _question: msgspec.json.Decoder[Question] = msgspec.json.Decoder(Question)
 _reply = msgspec.json.Decoder(Reply)
 
@@ -72,7 +74,7 @@ def decode_question(line: bytes) -> Question:
 
     :raises ValueError: if it is nothing that may be.
     """
-    return _question.decode(line)
+    return _decode(_question, line)
 
 
 def decode_reply(line: bytes) -> Reply:
@@ -80,7 +82,14 @@ def decode_reply(line: bytes) -> Reply:
 
     :raises ValueError: if it is none.
     """
-    return _reply.decode(line)
+    return _decode(_reply, line)
+
+
+def _decode(decoder: msgspec.json.Decoder[Kind], line: bytes) -> Kind:
+    try:
+        return decoder.decode(line)
+    except msgspec.MsgspecError as problem:  # no ValueError in every version
+        raise ValueError(str(problem)) from problem
 
 
 def encode_line(said: Question | Reply) -> bytes:

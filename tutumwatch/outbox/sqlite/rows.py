@@ -167,8 +167,8 @@ class Rows:
             return
         self._delete(row_id, (notifier, key))
         self._connection.execute(
-            "DELETE FROM waiting WHERE id = ?1 AND NOT EXISTS"
-            " (SELECT 1 FROM deliveries WHERE waits_for = ?1 AND state = 0)",
+            "DELETE FROM waiting WHERE id = ? AND NOT EXISTS"
+            " (SELECT 1 FROM deliveries WHERE waits_for = waiting.id AND state = 0)",
             (waits_for,),
         )
 

@@ -96,15 +96,8 @@ class Runner:
         state = self._await_all(workload, notices)
         if not process.is_running:
             raise RuntimeError(f"{contender.name} has ended:\n{process.said}")
-        return Round(
-            contender=contender.name,
-            events=workload.plan.sent_count,
-            notices=notices,
-            seconds=state.last_at,
-            lost=notices - state.distinct,
-            repeated=state.repeated,
-            requests=state.requests,
-            look_ups=state.look_ups,
+        return attrs.evolve(
+            _told(workload, contender, state),
             cpu_seconds=process.cpu_seconds() - cpu_begun,
             peak_mib=process.memory_mib("VmHWM"),
             delays=state.delays,
@@ -123,15 +116,8 @@ class Runner:
         self._await_all(workload, notices)
         time.sleep(LATE_SECONDS)
         state = self.servers.do(Ask())
-        return Round(
-            contender=contender.name,
-            events=workload.plan.sent_count,
-            notices=notices,
-            seconds=state.last_at,
-            lost=notices - state.distinct,
-            repeated=state.repeated,
-            requests=state.requests,
-            look_ups=state.look_ups,
+        return attrs.evolve(
+            _told(workload, contender, state),
             peak_mib=max(peak_mib, again.memory_mib("VmHWM")),
         )
 
@@ -185,3 +171,18 @@ class Runner:
             if now - idle_since >= IDLE_SECONDS:
                 break
         return samples
+
+
+def _told(workload: Workload, contender: Contender, state: State) -> Round:
+    """Give what the destination knows of a round."""
+    notices = workload.plan.notice_count
+    return Round(
+        contender=contender.name,
+        events=workload.plan.sent_count,
+        notices=notices,
+        seconds=state.last_at,
+        lost=notices - state.distinct,
+        repeated=state.repeated,
+        requests=state.requests,
+        look_ups=state.look_ups,
+    )

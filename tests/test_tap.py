@@ -23,12 +23,11 @@ from tests.config.cases import set_environment
 from tests.fakes.tls import make_tls
 from tests.secrets_check import RecordedLog, find_leaks
 from tutumwatch.bridge.settings import DemoSettings
-from tutumwatch.config.store import IN_MEMORY
 from tutumwatch.embedded import EmbeddedDemo
 from tutumwatch.notifiers.outcomes import Delivered
 from tutumwatch.notifiers.service import NotifierService
 from tutumwatch.outbox.sqlite.files import Lock
-from tutumwatch.outbox.store import StoreUnusableError
+from tutumwatch.outbox.store import IN_MEMORY, StoreUnusableError
 from tutumwatch.rules.notice import Form, Notice
 from tutumwatch.tap import Options, make_store, makeService
 

@@ -26,7 +26,6 @@ from twisted.logger import Logger
 from tutumwatch.config.heartbeat import HeartbeatSettings
 from tutumwatch.config.plans import Configuration, NotifierPlan, StreamPlan
 from tutumwatch.config.status import DEFAULT_LISTEN, OFF
-from tutumwatch.config.store import IN_MEMORY
 from tutumwatch.control.commands import Commands
 from tutumwatch.control.service import SOCKET_MODE, ControlService
 from tutumwatch.control.wire import socket_path
@@ -38,7 +37,7 @@ from tutumwatch.outbox.deliverer import Deliverer
 from tutumwatch.outbox.digest import write_digest
 from tutumwatch.outbox.gate import State
 from tutumwatch.outbox.outbox import Outbox
-from tutumwatch.outbox.store import Store
+from tutumwatch.outbox.store import IN_MEMORY, Store
 from tutumwatch.resources.catchup import CatchUp
 from tutumwatch.resources.client import ResourceClient
 from tutumwatch.resources.lookups import LookUps

@@ -17,7 +17,8 @@ from tutumwatch.bridge.settings import DemoSettings
 from tutumwatch.bridge.tap import make_bridge, obey_signal
 from tutumwatch.config.environment import Environment
 from tutumwatch.config.plans import Configuration
-from tutumwatch.config.store import IN_MEMORY, STORE_VARIABLE
+from tutumwatch.config.store import STORE_VARIABLE
+from tutumwatch.outbox.store import IN_MEMORY
 from tutumwatch.secret import Secret
 
 

@@ -27,12 +27,11 @@ from tutumwatch.config.environment import Environment
 from tutumwatch.config.load import DOCKER, TUTORIAL, load_configuration
 from tutumwatch.config.mistakes import ConfigurationError
 from tutumwatch.config.plans import Configuration
-from tutumwatch.config.store import IN_MEMORY
 from tutumwatch.embedded import EmbeddedDemo
 from tutumwatch.monotonic import run_on_monotonic_time
 from tutumwatch.outbox.sqlite.files import Lock
 from tutumwatch.outbox.sqlite.store import SQLiteStore, connect
-from tutumwatch.outbox.store import StoreUnusableError
+from tutumwatch.outbox.store import IN_MEMORY, StoreUnusableError
 from tutumwatch.status.sdnotify import ServiceManager
 
 _log = Logger()

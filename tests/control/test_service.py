@@ -279,3 +279,4 @@ class SocketTests(ControlTestCase):
         self.start()
         for _ in range(2):
             self.successResultOf(self.service.stopService())
+            self.assertTrue(self.port.is_closing)

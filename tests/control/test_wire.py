@@ -16,6 +16,7 @@ from tutumwatch.control.wire import (
     AskRetry,
     AskStatus,
     Fate,
+    Question,
     Reply,
     decode_question,
     decode_reply,
@@ -66,11 +67,12 @@ class QuestionTests(SynchronousTestCase):
 
     @given(st.binary(max_size=200))
     def test_any_bytes_are_a_question_or_an_error(self, line: bytes) -> None:
-        for decode in (decode_question, decode_reply):
+        for decode, kinds in ((decode_question, Question), (decode_reply, Reply)):
             try:
-                decode(line)
+                decoded = decode(line)
             except ValueError:
                 continue
+            self.assertIsInstance(decoded, kinds)
 
     def test_a_reply_says_only_what_there_is(self) -> None:
         for reply, line in (

@@ -21,8 +21,9 @@ from tutumwatch.outbox.deliverer import Deliver, Deliverer
 from tutumwatch.outbox.digest import write_digest
 from tutumwatch.outbox.gate import State
 from tutumwatch.outbox.sqlite.codec import decode_notice
-from tutumwatch.outbox.sqlite.store import MEMORY_PATH, SQLiteStore, connect
+from tutumwatch.outbox.sqlite.store import SQLiteStore, connect
 from tutumwatch.outbox.store import (
+    IN_MEMORY,
     Delivery,
     Head,
     HeldUp,
@@ -51,7 +52,7 @@ def open_store(path: str, utc_now: Callable[[], float] = lambda: 0.0) -> SQLiteS
 
 def memory_store() -> SQLiteStore:
     """Make a store in memory."""
-    return open_store(MEMORY_PATH)
+    return open_store(IN_MEMORY)
 
 
 def notice(

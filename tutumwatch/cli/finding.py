@@ -14,7 +14,8 @@ from tutumwatch.config.environment import Environment
 from tutumwatch.config.load import load_configuration
 from tutumwatch.config.mistakes import ConfigurationError
 from tutumwatch.config.plans import Configuration
-from tutumwatch.config.store import IN_MEMORY, STORE_VARIABLE
+from tutumwatch.config.store import STORE_VARIABLE
+from tutumwatch.outbox.store import IN_MEMORY
 
 CONFIG_OPTION = click.option(
     "-c", "--config", metavar="FILE", help="The configuration; without it the environment's."

@@ -229,11 +229,9 @@ def retry(
     instead if that is no longer so.
     """
     path = find_store(config, store)
+    _require_one_way(ids, notifier, all_dead=all_dead)
     if not ids:
-        wanted = _of_many(path, DEAD, notifier, is_all=all_dead)
-        ids = _confirmed(wanted, "send {} again", yes=yes)
-    elif all_dead or notifier is not None:
-        raise click.UsageError("either IDS, or --all-dead, or --notifier")
+        ids = _confirmed(_of_many(path, DEAD, notifier), "send {} again", yes=yes)
     _do(path, ids, AskRetry)
 
 
@@ -257,21 +255,24 @@ def drop(
     What is being sent at this moment is not dropped.
     """
     path = find_store(config, store)
+    _require_one_way(ids, notifier, all_dead=all_dead)
     if not ids:
         states = DEAD if all_dead else STATES["all"]
-        wanted = _of_many(path, states, notifier, is_all=all_dead)
-        ids = _confirmed(wanted, "drop {}", yes=yes)
-    elif all_dead or notifier is not None:
-        raise click.UsageError("either IDS, or --all-dead, or --notifier")
+        ids = _confirmed(_of_many(path, states, notifier), "drop {}", yes=yes)
     _do(path, ids, AskDrop)
 
 
-def _of_many(
-    path: str, states: Sequence[str], notifier: str | None, *, is_all: bool
-) -> list[KeptRow]:
-    """Find what a person does not name one by one."""
-    if notifier is None and not is_all:
+def _require_one_way(ids: tuple[int, ...], notifier: str | None, *, all_dead: bool) -> None:
+    """Refuse a command that says which notices in no way, or in two."""
+    are_many = all_dead or notifier is not None
+    if ids and are_many:
+        raise click.UsageError("either IDS, or --all-dead, or --notifier")
+    if not ids and not are_many:
         raise click.UsageError("which ones? IDS, --all-dead, or --notifier NAME")
+
+
+def _of_many(path: str, states: Sequence[str], notifier: str | None) -> list[KeptRow]:
+    """Find what a person does not name one by one."""
     try:
         with open_to_read(path) as reader:
             return list(reader.rows(states, notifier))

@@ -11,9 +11,9 @@ from tutumwatch.config.environment import Environment
 from tutumwatch.config.mistakes import Mistakes
 from tutumwatch.config.plans import StreamPlan
 from tutumwatch.config.tables import read_table
+from tutumwatch.outbox.store import IN_MEMORY
 from tutumwatch.settings import Settings
 
-IN_MEMORY = ":memory:"
 STORE_VARIABLE = "TUTUMWATCH_STORE"
 FILE_NAME = "outbox.sqlite"
 HASH_CHARS = 8

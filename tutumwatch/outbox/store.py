@@ -153,6 +153,8 @@ class Store(Protocol):
         """Keep nothing any more."""
 
 
+# In place of a file's path: a store that ends with the process.
+IN_MEMORY = ":memory:"
 # So many old messages are still told singly; the text of a digest has the last ones of more.
 DIGEST_ABOVE_COUNT = 3
 DIGEST_LATEST_COUNT = 10

@@ -25,12 +25,11 @@ from tutumwatch.outbox.sqlite.schema import (
     tables_of,
     version_of,
 )
-from tutumwatch.outbox.store import StoreUnusableError
+from tutumwatch.outbox.store import IN_MEMORY, StoreUnusableError
 
 # Between two of these the log beside the file grows, and is then written into it.
 WAL_PAGES_COUNT = 400
 WAL_MAX_BYTES = 8 * 1024 * 1024
-_IN_MEMORY = ":memory:"
 _MAGIC = b"SQLite format 3\0"
 # The two bytes behind the size of a page: who may write it, and who may read it.
 _MAY_WRITE, _MAY_READ, _MAY_MAX = 18, 19, 2
@@ -60,7 +59,7 @@ def open_file(
     :raises StoreUnusableError: if there can be none: no right to write, no room, a file that a
         newer tutumwatch has changed, or one that belongs to something else.
     """
-    if path == _IN_MEMORY:
+    if path == IN_MEMORY:
         connection = connect(path)
         migrate(connection)
         return Opened(connection)

@@ -28,13 +28,12 @@ from tutumwatch.outbox.sqlite.files import Reserve, unusable
 from tutumwatch.outbox.sqlite.heads import take_back
 from tutumwatch.outbox.sqlite.opening import open_file
 from tutumwatch.outbox.sqlite.writer import Counted, InThread, Transaction, Writer, owed_counts
-from tutumwatch.outbox.store import Delivery, Head, HeldUp, Restored, StoreUnusableError
+from tutumwatch.outbox.store import IN_MEMORY, Delivery, Head, HeldUp, Restored, StoreUnusableError
 from tutumwatch.rules.decisions import Decisions
 from tutumwatch.rules.notice import Notice
 
 # Resources are written in steps of this many; commits go on between them.
 CHECKPOINT_STEP_COUNT = 500
-MEMORY_PATH = ":memory:"
 # A checkpoint deletes at least as much as was written since the last one, in so many steps.
 FORGET_STEPS_COUNT = 600
 _WAITING = "SELECT row FROM waiting"
@@ -55,7 +54,7 @@ def connect(path: str) -> sqlite3.Connection:
 class SQLiteStore:
     """A :class:`tutumwatch.outbox.store.Store` in a file, or in memory for as long as we run.
 
-    :param path: the file, or MEMORY_PATH.
+    :param path: the file, or IN_MEMORY.
     :param connect: opens it; see :func:`connect`.
     :param in_thread: runs a function in the one thread of the store.
     :param close_thread: ends that thread.
@@ -91,7 +90,7 @@ class SQLiteStore:
 
     @property
     def _is_in_memory(self) -> bool:
-        return self.path == MEMORY_PATH
+        return self.path == IN_MEMORY
 
     # -- the beginning and the end
 

@@ -19,7 +19,7 @@ from tutumwatch.assembly import make_decider, make_watch
 from tutumwatch.config.environment import Environment
 from tutumwatch.config.load import load_configuration
 from tutumwatch.config.plans import Configuration
-from tutumwatch.events.inputs import Link, LinkType, Started
+from tutumwatch.events.inputs import Link, LinkType, Message, Started
 from tutumwatch.outbox.gate import State
 from tutumwatch.outbox.outbox import Outbox
 from tutumwatch.outbox.store import Store
@@ -48,6 +48,7 @@ optional = true
 name = "box"
 match = { type = "container" }
 notify = ["slack", "spare"]
+text = "{{ state }}"
 [[messages]]
 name = "spare only"
 match = { type = "container" }
@@ -120,10 +121,11 @@ class MakeWatchTests(AssemblyTestCase):
     def test_with_a_store_in_a_file_it_listens_to_the_command_line(self) -> None:
         self.assertIn("control", [child.name for child in self.make(self.load())])
 
-    def test_rules_without_a_notifier_that_is_on_are_left_out(self) -> None:
+    def test_a_notifier_that_is_off_is_told_nothing(self) -> None:
         decider = make_decider(self.load())
-        self.assertEqual(list(decider._messages.by_name), ["box"])
-        self.assertEqual(list(decider.incidents._rules), ["stream down"])
+        decisions = decider.decide(Message("main", 1, BOX, NOW))
+        told = [(n.rule, n.notifier) for n in decisions.owed if isinstance(n, Notice)]
+        self.assertEqual(told, [("box", "slack")])
 
 
 class GoingOnTests(AssemblyTestCase):
@@ -210,7 +212,8 @@ class GoingOnTests(AssemblyTestCase):
         self.decide(pipeline, (LinkType.STREAM, "main", "Disconnected"))
         self.reactor.advance(15.0)
         self.reactor.advance(0)
-        self.assertEqual(len(pipeline.decider.incidents.open_incidents()), 1)
+        known = pipeline.decider.incidents.open_incidents()
+        self.assertEqual([one.name[0] for one in known], ["stream down", "spare incident"])
         self.end(watch, pipeline)
         watch, pipeline = self.begin(RULES.replace("streams.main", "streams.other"))
         self.assertEqual(pipeline.decider.incidents.open_incidents(), [])

@@ -261,6 +261,17 @@ class DemoOptionsTests(TapTestCase):
         self.assertEqual(bridge.name, "bridge")
         self.assertEqual(reactor.adoptedPorts[0][1], socket.AF_INET)
 
+    def test_it_is_still_known_when_the_configuration_is_read_again(self) -> None:
+        """Its port is another's by then."""
+        set_environment(self, {"TUTUMWATCH_STATUS": "off"})
+        path = self.write("[streams.mine]\n")
+        options = self.parsed("--demo", "-c", path)
+        makeService(options)
+        self.assertEqual(options.load().streams, options["configuration"].streams)
+        self.write('[streams.mine]\nurl = "wss://real.example/v1/events"\n')
+        error = self.assertRaises(ValueError, options.load)
+        self.assertIn("watches something else", str(error))
+
     def test_it_stands_between_the_notifiers_and_the_status(self) -> None:
         """It is there before the service manager is told that all has started."""
         set_environment(self, {"TUTUMWATCH_STATUS": "off"})

@@ -50,6 +50,7 @@ from tutumwatch.outbox.store import (
     Store,
     StoreUnwritableError,
 )
+from tutumwatch.reload import Reloads
 from tutumwatch.resources.catchup import CatchUp
 from tutumwatch.resources.client import ResourceClient
 from tutumwatch.resources.lookups import LookUps
@@ -61,6 +62,8 @@ from tutumwatch.stream.service import StreamService
 from tutumwatch.watch import Pipeline
 
 RULES = """
+storm = 0
+last_resort = false
 [streams.main]
 auth = "Basic eA=="
 [notifiers.slack]
@@ -872,6 +875,7 @@ class StopTests(WatchTestCase):
         super().setUp()
         self.children = [RecordingChild(name, self.told.append) for name in ("one", "status")]
         self.closing: Deferred[None] | None = None
+        self.reloads = Reloads(self.go_over, self.now)
         self.used: list[Configuration] = []
         self.watch = Watch(
             self.pipeline,
@@ -881,7 +885,7 @@ class StopTests(WatchTestCase):
             self.clock,
             lambda: self.told.append("says that it stops"),
             self.close,
-            self.used.append,
+            self.reloads,
         )
         self.watch.startService()
         self.addCleanup(self.pipeline.stopService)  # again, for tests that do not stop it
@@ -889,6 +893,12 @@ class StopTests(WatchTestCase):
     async def close(self) -> None:
         """Close the connections, when the test lets them."""
         self.told.append("connections close")
+        if self.closing is not None:
+            await self.closing
+
+    async def go_over(self, configuration: Configuration) -> None:
+        """Take note of a configuration, when the test lets it go on."""
+        self.used.append(configuration)
         if self.closing is not None:
             await self.closing
 
@@ -999,12 +1009,25 @@ class StopTests(WatchTestCase):
         self.assertApproximates(took_seconds, 3.0, 0.11)
         self.assertEqual(self.said("warn"), ["stopped with 600 notices undelivered: slack 600"])
 
-    def test_new_credentials_are_used_and_whoever_refused_us_is_asked_again(self) -> None:
+    def test_another_configuration_is_gone_over_to(self) -> None:
         configuration = cast("Configuration", object())
-        self.watch.renew(configuration)
+        self.successResultOf(self.watch.reload(lambda: configuration))
         self.assertEqual(self.used, [configuration])
-        self.assertEqual(self.stream.calls, ["redial"])
-        self.assertIn("whoever refused us is asked again", self.said("info")[-1])
+
+    def test_a_reload_does_not_outlive_it(self) -> None:
+        waiting = self.closing = Deferred()
+        done = self.watch.reload(lambda: cast("Configuration", object()))
+        self.assertNoResult(done)
+        self.closing = None
+        self.stop()
+        self.successResultOf(done)
+        self.assertEqual(self.reloads.last, {})
+        self.assertTrue(waiting.called)
+
+    def test_a_child_that_came_later_is_stopped_with_the_others(self) -> None:
+        RecordingChild("later", self.told.append).setServiceParent(self.watch)
+        self.stop()
+        self.assertEqual(self.told[-3:], ["one stops", "status stops", "later stops"])
 
     def test_a_store_that_cannot_be_written(self) -> None:
         """What was not committed is counted."""

@@ -40,10 +40,11 @@ class EmbeddedDemo:
         self._socket = socket.socket()
         self._socket.bind(("127.0.0.1", 0))
         self._socket.listen()
+        self._host = f"127.0.0.1:{self._socket.getsockname()[1]}"
 
     def environment(self, environment: Environment) -> Environment:
         """Give an environment whose platform is this one, whatever Tutum variables it has."""
-        host = self._host()
+        host = self._host
         kept = {k: v for k, v in environment.variables.items() if not k.startswith("TUTUM_")}
         apikey = cast("Secret", self._account.apikey).reveal()
         ours = {
@@ -56,15 +57,12 @@ class EmbeddedDemo:
         }
         return Environment(kept | ours, environment.home)
 
-    def _host(self) -> str:
-        return f"127.0.0.1:{self._socket.getsockname()[1]}"
-
     def require_watched(self, configuration: Configuration) -> None:
         """Check that a configuration watches it.
 
         :raises ValueError: if all its streams are elsewhere.
         """
-        if all(urlsplit(plan.url).netloc != self._host() for plan in configuration.streams):
+        if all(urlsplit(plan.url).netloc != self._host for plan in configuration.streams):
             raise ValueError(
                 f"--demo: {configuration.source} watches something else; leave out url and rest "
                 "of one of its streams"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 
 from twisted.application.service import IService, MultiService, Service
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
@@ -10,8 +10,8 @@ from twisted.internet.defer import TimeoutError as DeferredTimeoutError
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from tutumwatch.config.plans import Configuration
 from tutumwatch.outbox.outbox import Outbox
+from tutumwatch.reload import Load, Reloads
 from tutumwatch.stream.service import StreamService
 from tutumwatch.watch import Pipeline
 
@@ -29,56 +29,51 @@ class Watch(MultiService):
         self,
         pipeline: Pipeline,
         outbox: Outbox,
-        streams: Sequence[StreamService],
+        streams: Collection[StreamService],
         others: Sequence[IService],
         clock: IReactorTime,
         say_stopping: Callable[[], None],
         close: Callable[[], Awaitable[None]],
-        use: Callable[[Configuration], None],
+        reloads: Reloads,
     ) -> None:
         """Make the root service.
 
-        :param others: further children, which start and stop last.
+        :param streams: looked at each time: they may come and go.
+        :param others: further children, which start last; they stop last, with those that come.
         :param say_stopping: called before anything stops.
         :param close: closes what the children shared: look-ups and connection pools.
-        :param use: lets the children go on with the credentials of a configuration.
+        :param reloads: lets the children go on with another configuration.
         """
         super().__init__()
         self._pipeline = pipeline
         self._outbox = outbox
         self._streams = streams
-        self._others = others
         self._clock = clock
         self._say_stopping = say_stopping
         self._close = close
-        self._use = use
+        self._reloads = reloads
         for child in (outbox, pipeline, *streams, *others):
             child.setServiceParent(self)
 
-    def renew(self, configuration: Configuration) -> None:
-        """Go on with the credentials and addresses of a configuration that was read again.
+    def reload(self, load: Load) -> Deferred[None]:
+        """Go on with a configuration that is read again, unless it cannot be used.
 
-        Whoever refused us is asked at once. Everything else in it counts from the next start.
+        Whoever refused us is asked at once. Fires when it is done, or has failed; that is logged.
         """
-        self._use(configuration)
-        self._log.info(
-            "credentials and addresses are read again, and whoever refused us is asked again; "
-            "what else has changed counts from the next start"
-        )
-        for stream in self._streams:
-            stream.redial()
-        for deliverer in self._outbox.deliverers.values():
-            deliverer.probe_now()
+        return self._reloads.ask(load)
 
     def stopService(self) -> Deferred[None]:
         """Stop intake, drain the outbox, close: 5 seconds at most, then the rest is left."""
         Service.stopService(self)
+        self._reloads.stop()
         self._say_stopping()
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
         # Deliveries go on from here to the end of the drain.
         end = self._clock.seconds() + GRACE_SECONDS
+        first = {self._outbox, self._pipeline, *self._streams}
+        others = [child for child in self if child not in first]
         await self._together(
             (f"stopping {s.name}", s.stop(), self._left(end)) for s in self._streams
         )
@@ -91,7 +86,7 @@ class Watch(MultiService):
         await self._step("closing connections", self._close(), CLOSE_SECONDS)
         await self._step("closing the store", self._outbox.close(), CLOSE_SECONDS)
         await self._together(
-            (f"stopping {child.name}", _stopped(child), CLOSE_SECONDS) for child in self._others
+            (f"stopping {child.name}", _stopped(child), CLOSE_SECONDS) for child in others
         )
 
     def _together(

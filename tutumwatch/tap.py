@@ -17,7 +17,6 @@ from twisted.application.service import IService
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.threads import deferToThreadPool
-from twisted.logger import Logger
 from twisted.python import usage
 from twisted.python.threadpool import ThreadPool
 
@@ -33,8 +32,6 @@ from tutumwatch.outbox.sqlite.files import Lock
 from tutumwatch.outbox.sqlite.store import SQLiteStore, connect
 from tutumwatch.outbox.store import IN_MEMORY, StoreUnusableError
 from tutumwatch.status.sdnotify import ServiceManager
-
-_log = Logger()
 
 
 class Options(usage.Options):
@@ -65,20 +62,22 @@ class Options(usage.Options):
             if self["demo"]:
                 self["embedded"] = EmbeddedDemo(DemoSettings(**demo))
             self["configuration"] = self.load()
-            if self["demo"]:
-                self["embedded"].require_watched(self["configuration"])
         except (ConfigurationError, ValueError) as problem:
             raise usage.UsageError(str(problem)) from None
 
     def load(self) -> Configuration:
-        """Read the configuration.
+        """Read the configuration, at the start and whenever we are told to.
 
         :raises ConfigurationError: with every mistake.
+        :raises ValueError: if it does not watch the simulated cloud that it is for.
         """
         environment, built_in = Environment.of_process(), TUTORIAL
         if self["demo"]:
             environment, built_in = self["embedded"].environment(environment), DOCKER
-        return load_configuration(self["config"], environment, built_in)
+        configuration = load_configuration(self["config"], environment, built_in)
+        if self["demo"]:
+            self["embedded"].require_watched(configuration)
+        return configuration
 
 
 def makeService(options: Options) -> IService:
@@ -105,16 +104,9 @@ def makeService(options: Options) -> IService:
     except StoreUnusableError as problem:
         raise SystemExit(f"tutumwatch: {problem}") from None
 
-    def reload() -> None:
-        """Read the credentials again, and ask whoever refused them."""
-        try:
-            watch.renew(options.load())
-        except ConfigurationError as problem:
-            _log.error("nothing is changed: {problem}", problem=str(problem))
-
     in_reactor = cast("Any", reactor).callFromThread
     cast("Any", reactor).callWhenRunning(
-        signal.signal, signal.SIGHUP, lambda *_: in_reactor(reload)
+        signal.signal, signal.SIGHUP, lambda *_: in_reactor(watch.reload, options.load)
     )
     return watch
 

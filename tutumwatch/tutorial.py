@@ -29,7 +29,7 @@ from tutumwatch.notifiers.contract import encode_json
 from tutumwatch.notifiers.statuses import said_by
 from tutumwatch.notifiers.urls import require_http_url
 from tutumwatch.resources.client import REFUSED, ResourceClient
-from tutumwatch.rules.texts import past
+from tutumwatch.rules.verbs import past
 from tutumwatch.secret import Secret, blot_out
 
 OK_STATUS = 200

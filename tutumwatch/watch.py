@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
 from twisted.application.service import Service
@@ -71,7 +71,7 @@ class Pipeline(Service):
         self._outbox = outbox
         self._clock = clock
         self._now = now
-        self._streams: list[StreamService] = []
+        self._streams: Collection[StreamService] = ()
         self._look_ups: LookUps  # from connect(): each needs the other
         self._catch_ups: Mapping[str, CatchUp]
         self._queue = Intake()
@@ -97,15 +97,16 @@ class Pipeline(Service):
 
     def connect(
         self,
-        streams: Iterable[StreamService],
+        streams: Collection[StreamService],
         look_ups: LookUps,
         catch_ups: Mapping[str, CatchUp],
     ) -> None:
         """Name the streams that feed this pipeline, and what asks the platform for it.
 
+        :param streams: looked at each time; they may come and go, and so may
         :param catch_ups: by stream.
         """
-        self._streams = list(streams)
+        self._streams = streams
         self._look_ups = look_ups
         self._catch_ups = catch_ups
 
@@ -219,10 +220,13 @@ class Pipeline(Service):
 
     def _follow(self, link: Link) -> None:
         """Let what catches up know that a stream came or went."""
+        catch_up = self._catch_ups.get(link.name)
+        if catch_up is None:  # the stream was removed meanwhile
+            return
         if link.state == CONNECTED:
-            self._catch_ups[link.name].connected()
+            catch_up.connected()
         else:
-            self._catch_ups[link.name].lost(link.at)
+            catch_up.lost(link.at)
 
     def _say_what_is_watched(self, listed: Listed) -> None:
         inventory = self.decider.inventory

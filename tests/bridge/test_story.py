@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,10 +12,14 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.bridge.cases import BEGIN, STATES
 from tests.bridge.fields import wrong_fields
 from tutumwatch.bridge.announcement import Announcement
+from tutumwatch.bridge.demo.cluster import FakeCluster
 from tutumwatch.bridge.demo.engine import FakeEngine
+from tutumwatch.bridge.demo.flaws import Fault, Flaw
+from tutumwatch.bridge.demo.moments import Moment, Moments
+from tutumwatch.bridge.demo.rollout import OnFailure
 from tutumwatch.bridge.demo.story import Story
-from tutumwatch.bridge.happenings import ContainerIs, ContainerPhase, Happening, NodeState
-from tutumwatch.bridge.model import make_cluster
+from tutumwatch.bridge.happenings import ContainerIs, ContainerPhase, NodeState
+from tutumwatch.bridge.model import Service, make_cluster
 from tutumwatch.bridge.objects import object_of
 from tutumwatch.bridge.reducer import Reducer
 
@@ -34,10 +38,10 @@ class Witness:
         self.ended: set[str] = set()
         self.heard: list[str] = []
 
-    def tell(self, moment: list[Happening]) -> None:
+    def tell(self, moment: Moment) -> None:
         """Tell the reducer of a moment."""
         self.now += 1
-        announced = self.reducer.apply(moment, self.now)
+        announced = self.reducer.apply(moment.happenings, self.now)
         for told in announced:
             self._check(told)
         for told in announced:
@@ -116,10 +120,10 @@ class BeginningTests(SynchronousTestCase):
                 self.assertIn(object_of(thing)["node"], nodes)
 
 
-def told_by(seed: int, count: int) -> list[object]:
+def told_by(seed: int, count: int) -> list[Moment]:
     """Give the first moments of a story."""
     story = Story(random.Random(seed))
-    moments: list[object] = list(story.beginning())
+    moments = list(story.beginning())
     for operation in story.life():
         moments += operation
         if len(moments) > count:
@@ -138,7 +142,7 @@ class LifeTests(SynchronousTestCase):
         """A long life, with each rule of the witness held all along."""
         witness = Witness(self)
         for moment in told_by(5, 8_000):
-            witness.tell(moment)  # type: ignore[arg-type] # a moment
+            witness.tell(moment)
         witness.check_rest()
         for expected in (
             "container create Starting",
@@ -174,8 +178,8 @@ class LifeTests(SynchronousTestCase):
             for type_, well in (("service", "Running"), ("stack", "Running"), ("node", "Deployed")):
                 states = {t.published for t in witness.reducer.registry.things(type_)}
                 self.assertLessEqual(states, {well, "Terminated"})
-            for service in story.engine.services.values():
-                live = [c for c in story.engine.containers.values() if c.service == service.id]
+            for service in story.cluster.services.values():
+                live = [c for c in story.cluster.containers.values() if c.service == service.id]
                 self.assertEqual(len(live), service.replica_count)
 
     def test_a_round_is_a_redeploy_with_its_containers_stack_and_action(self) -> None:
@@ -198,14 +202,14 @@ class LifeTests(SynchronousTestCase):
             self.assertIn(expected, witness.heard)
 
 
-def operations(engine: FakeEngine) -> dict[str, Callable[[int], Iterator[list[Happening]]]]:
+def operations(engine: FakeEngine) -> dict[str, Callable[[int], Moments]]:
     """Give all that can be done to an engine; a number chooses to whom."""
 
     def one(things: dict[str, object], number: int) -> str:
         return list(things)[number % len(things)] if things else ""
 
-    def crash(number: int) -> Iterator[list[Happening]]:
-        running = engine.running_containers()
+    def crash(number: int) -> Moments:
+        running = engine.cluster.running_containers()
         if running:
             yield from engine.crash(running[number % len(running)], oom=number % 2 == 0)
 
@@ -213,11 +217,11 @@ def operations(engine: FakeEngine) -> dict[str, Callable[[int], Iterator[list[Ha
         "deploy": lambda n: engine.deploy(
             "trial" if n % 2 else None, f"s{n}", f"i:{n}", n % 4, n % 3
         ),
-        "remove": lambda n: engine.remove(one({**engine.services}, n)),
-        "redeploy": lambda n: engine.redeploy(one({**engine.services}, n), f"i:{n}"),
-        "scale": lambda n: engine.scale(one({**engine.services}, n), n % 6),
+        "remove": lambda n: engine.remove(one({**engine.cluster.services}, n)),
+        "redeploy": lambda n: engine.redeploy(one({**engine.cluster.services}, n), f"i:{n}"),
+        "scale": lambda n: engine.scale(one({**engine.cluster.services}, n), n % 6),
         "crash": crash,
-        "lose_node": lambda n: engine.lose_node(one({**engine.nodes}, n)),
+        "lose_node": lambda n: engine.lose_node(one({**engine.cluster.nodes}, n)),
         "join": lambda n: engine.join(f"node-{n}"),
         "leave_stopped": lambda n: engine.leave_stopped(f"job-{n}", "job:1"),
     }
@@ -228,20 +232,20 @@ class EngineTests(SynchronousTestCase):
 
     def engine(self) -> FakeEngine:
         """Make one with a node and a service."""
-        engine = FakeEngine(random.Random(1))
+        engine = FakeEngine(FakeCluster(random.Random(1)))
         for operation in (engine.join("node-1"), engine.deploy("shop", "web", "web:1", 1, 0)):
             list(operation)
         return engine
 
     def test_the_last_node_is_not_lost(self) -> None:
         engine = self.engine()
-        (node,) = engine.nodes
+        (node,) = engine.cluster.nodes
         self.assertEqual(list(engine.lose_node(node)), [])
 
     def test_what_is_gone_is_not_touched(self) -> None:
         engine = self.engine()
-        (service,) = engine.services
-        (container,) = engine.running_containers()
+        (service,) = engine.cluster.services
+        (container,) = engine.cluster.running_containers()
         self.assertGreater(len(list(engine.remove(service))), 3)
         self.assertEqual(list(engine.remove(service)), [])
         self.assertEqual(list(engine.crash(container, oom=True)), [])
@@ -250,25 +254,240 @@ class EngineTests(SynchronousTestCase):
 
     def test_a_crash_is_made_good_by_a_new_container(self) -> None:
         engine = self.engine()
-        (container,) = engine.running_containers()
+        (container,) = engine.cluster.running_containers()
         (first, *_) = engine.crash(container, oom=True)
-        (dead,) = first
+        (dead,) = first.happenings
         assert isinstance(dead, ContainerIs)
         self.assertEqual((dead.exit_code, dead.is_oom, dead.is_wanted), (137, True, True))
-        (new,) = engine.running_containers()
+        (new,) = engine.cluster.running_containers()
         self.assertEqual((container.name, new.name), ("web-1", "web-2"))
 
     def test_a_start_that_is_overtaken_by_a_stop_is_given_up(self) -> None:
         engine = self.engine()
-        (service,) = engine.services
+        (service,) = engine.cluster.services
         scale, remove = engine.scale(service, 2), engine.remove(service)
         next(scale)
-        (new,) = next(scale)
+        (new,) = next(scale).happenings
         assert isinstance(new, ContainerIs)
-        while engine.containers[new.id].phase is not ContainerPhase.TERMINATING:
+        while engine.cluster.containers[new.id].phase is not ContainerPhase.TERMINATING:
             next(remove)
         self.assertEqual(list(scale), [])
-        self.assertIs(engine.containers[new.id].phase, ContainerPhase.TERMINATING)
+        self.assertIs(engine.cluster.containers[new.id].phase, ContainerPhase.TERMINATING)
+
+
+class FateTests(SynchronousTestCase):
+    """What goes wrong, as it was seen to go wrong with Swarm."""
+
+    def setUp(self) -> None:
+        self.cluster = FakeCluster(random.Random(1))
+        self.engine = FakeEngine(self.cluster)
+        self.witness = Witness(self)
+        for hostname in ("node-1", "node-2"):
+            self.tell(self.engine.join(hostname))
+        self.service = self.deploy("web", "web:1", 4)
+        self.witness.heard.clear()
+
+    def tell(self, operation: Moments, seconds: float = 3600.0) -> list[str]:
+        """Let an operation go on for so long; give what was announced of services and nodes."""
+        count = len(self.witness.heard)
+        for moment in operation:
+            self.witness.tell(moment)
+            seconds -= moment.pause_seconds
+            if seconds < 0:
+                break
+        return [h for h in self.witness.heard[count:] if h.startswith(("service", "node "))]
+
+    def deploy(self, name: str, image: str, count: int, seconds: float = 3600.0) -> str:
+        """Deploy a service."""
+        self.tell(self.engine.deploy(None, name, image, count), seconds)
+        return next(s.id for s in self.cluster.services.values() if s.name == name)
+
+    def object(self, service_id: str) -> tuple[str, int, str]:
+        """Give the image, the running containers and the update of a service."""
+        things = self.witness.reducer.registry.things("service")
+        (told,) = (
+            object_of(t) for t in things if isinstance(t, Service) and t.now.id == service_id
+        )
+        return told["image_name"], told["running_num_containers"], told["update_state"]
+
+    def images(self) -> list[str]:
+        """Give the images of the containers that run."""
+        return sorted(c.image for c in self.cluster.running_containers())
+
+    def test_a_redeploy_replaces_some_at_once(self) -> None:
+        moments = list(self.engine.redeploy(self.service, "web:2", parallelism=2))
+        for moment in moments:
+            self.witness.tell(moment)
+        stopping = [
+            sum(
+                isinstance(h, ContainerIs) and h.phase is ContainerPhase.STOPPING
+                for h in m.happenings
+            )
+            for m in moments
+        ]
+        self.assertEqual([count for count in stopping if count], [2, 2])
+        self.assertEqual(self.images(), ["web:2"] * 4)
+        self.assertEqual(self.object(self.service), ("web:2", 4, "completed"))
+        self.assertAlmostEqual(sum(m.pause_seconds for m in moments), 0.2 + 2 * 3.5 + 5.0)
+
+    def test_a_redeploy_whose_third_container_fails_is_paused(self) -> None:
+        """The rest stays as it was; what failed is started again and fails again."""
+        self.cluster.flaws["web:2"] = Flaw(good_count=2)
+        told = self.tell(self.engine.redeploy(self.service, "web:2"), 40.0)
+        self.assertEqual(
+            told[:3],
+            [
+                "service update Redeploying",
+                "service update Partly running",
+                "service update Running",
+            ],
+        )
+        self.assertEqual(set(told[3:]), {"service update Partly running", "service update Running"})
+        self.assertEqual(self.object(self.service)[::2], ("web:2", "paused"))
+        self.assertEqual(self.images()[:3], ["web:1", "web:2", "web:2"])
+        deaths = sum(h == "container update Stopped" for h in self.witness.heard)
+        self.assertGreater(deaths, 3 + 3)
+
+    def test_a_paused_one_is_mended_by_the_next(self) -> None:
+        self.cluster.flaws["web:2"] = Flaw(good_count=2)
+        bad = self.engine.redeploy(self.service, "web:2")
+        self.tell(bad, 40.0)
+        good = self.engine.redeploy(self.service, "web:3")
+        self.tell(good, 3.0)
+        self.tell(bad)
+        self.tell(good)
+        self.assertEqual(self.images(), ["web:3"] * 4)
+        self.assertEqual(self.object(self.service), ("web:3", 4, "completed"))
+        self.assertEqual(len(self.cluster.containers), 4)
+
+    def test_one_that_is_rolled_back(self) -> None:
+        """What was not replaced is not touched."""
+        kept = self.cluster.containers_of(self.service)[3]
+        self.cluster.flaws["web:2"] = Flaw(good_count=2)
+        told = self.tell(
+            self.engine.redeploy(self.service, "web:2", on_failure=OnFailure.ROLL_BACK)
+        )
+        self.assertEqual(told, ["service update Redeploying", "service update Running"])
+        self.assertEqual(self.object(self.service), ("web:1", 4, "rollback_completed"))
+        self.assertEqual(self.images(), ["web:1"] * 4)
+        self.assertIn(kept.id, self.cluster.containers)
+        self.assertIn("action update Failed", self.witness.heard)
+        self.assertIn("action update Success", self.witness.heard)
+        self.assertEqual(len(self.cluster.containers), 4)
+
+    def test_one_that_fails_late_was_a_good_one(self) -> None:
+        self.cluster.flaws["web:2"] = Flaw(lives_seconds=20.0)
+        told = self.tell(self.engine.redeploy(self.service, "web:2", parallelism=4), 12.0)
+        self.assertEqual(told, ["service update Redeploying", "service update Running"])
+
+    def test_an_image_that_is_missing(self) -> None:
+        self.cluster.flaws["web:2"] = Flaw(Fault.MISSING)
+        told = self.tell(self.engine.redeploy(self.service, "web:2"))
+        self.assertEqual(told, ["service update Redeploying", "service update Partly running"])
+        self.assertEqual(self.object(self.service), ("web:2", 3, "paused"))
+        self.tell(self.engine.redeploy(self.service, "web:3"))
+        self.assertEqual(self.object(self.service), ("web:3", 4, "completed"))
+
+    def test_an_image_that_is_missing_and_a_rollback(self) -> None:
+        self.cluster.flaws["web:2"] = Flaw(Fault.MISSING)
+        self.tell(self.engine.redeploy(self.service, "web:2", on_failure=OnFailure.ROLL_BACK))
+        self.assertEqual(self.object(self.service), ("web:1", 4, "rollback_completed"))
+
+    def test_an_image_that_is_pulled_for_ever(self) -> None:
+        self.cluster.flaws["web:2"] = Flaw(Fault.HANGS)
+        told = self.tell(self.engine.redeploy(self.service, "web:2"))
+        self.assertEqual(told, ["service update Redeploying"])
+        self.assertEqual(self.object(self.service), ("web:2", 3, "updating"))
+
+    def test_a_new_service_of_a_missing_image(self) -> None:
+        self.cluster.flaws["api:1"] = Flaw(Fault.MISSING)
+        service = self.deploy("api", "api:1", 2)
+        services = [h for h in self.witness.heard if h.startswith("service")]
+        self.assertEqual(services, ["service create Starting"])
+        self.tell(self.engine.redeploy(service, "api:2"))
+        self.assertEqual(self.object(service), ("api:2", 2, "completed"))
+
+    def test_a_crash_loop_until_it_is_fixed(self) -> None:
+        """Each round is a new container; the service is Running while one runs."""
+        service = self.deploy("api", "api:1", 1)
+        loop = self.engine.spoil(service, Flaw(lives_seconds=10.0, is_oom=True))
+        told = self.tell(loop, 100.0)
+        self.assertEqual(told[:4], ["service update Starting", "service update Running"] * 2)
+        self.assertEqual(len(told), 12)
+        self.assertEqual(len(self.cluster.dead_containers(service)), 1)
+        (dead,) = self.cluster.dead_containers(service)
+        self.assertEqual((dead.exit_code, dead.is_oom), (137, True))
+        self.tell(self.engine.redeploy(service, "api:2"))
+        self.tell(loop)
+        self.assertEqual(self.object(service), ("api:2", 1, "completed"))
+        self.assertEqual(self.cluster.dead_containers(service), [])
+
+    def test_a_crash_loop_that_ends_by_itself(self) -> None:
+        loop = self.engine.spoil(self.service, Flaw(good_count=3))
+        self.tell(loop, 30.0)
+        self.cluster.flaws.clear()
+        self.tell(loop)
+        self.assertEqual(self.object(self.service)[:2], ("web:1", 4))
+
+    def test_a_lost_node_with_room_elsewhere(self) -> None:
+        node = next(iter(self.cluster.nodes))
+        told = self.tell(self.engine.cut_node(node))
+        self.assertEqual(
+            told,
+            ["node update Unreachable", "service update Partly running", "service update Running"],
+        )
+        told = self.tell(self.engine.heal_node(node))
+        self.assertEqual(told, ["node update Deployed"])
+        self.assertEqual(len(self.cluster.containers), 4)
+
+    def test_a_lost_node_without(self) -> None:
+        """What has no room waits for the node, or for the room of what is stopped."""
+        self.cluster.capacity = 3
+        node, other = self.cluster.nodes
+        told = self.tell(self.engine.cut_node(node))
+        self.assertEqual(told, ["node update Unreachable", "service update Partly running"])
+        self.assertEqual(self.object(self.service)[1], 3)
+        told = self.tell(self.engine.heal_node(node))
+        self.assertEqual(told, ["node update Deployed", "service update Running"])
+        self.assertEqual(len(self.cluster.containers), 4)
+        self.cluster.capacity = 2
+        self.tell(self.engine.cut_node(other))
+        third = self.deploy("api", "api:1", 1)
+        self.assertEqual(self.object(third)[1], 0)
+        self.tell(self.engine.remove(self.service))
+        self.assertEqual(self.object(third)[1], 1)
+        nodes = {c.node for c in self.cluster.running_containers()}
+        self.assertEqual(nodes, {node})
+
+    def test_every_node_lost(self) -> None:
+        for node in self.cluster.nodes:
+            self.tell(self.engine.cut_node(node))
+        self.assertEqual(self.object(self.service)[1], 0)
+        for node in self.cluster.nodes:
+            self.tell(self.engine.heal_node(node))
+        self.assertEqual(self.object(self.service)[1], 4)
+        self.assertEqual(len(self.cluster.containers), 4)
+
+    def test_a_redeploy_that_is_overtaken_does_nothing_more(self) -> None:
+        first = self.engine.redeploy(self.service, "web:2")
+        second = self.engine.redeploy(self.service, "web:3")
+        self.tell(first, 4.0)
+        self.tell(second, 1.0)
+        containers = set(self.cluster.containers)
+        self.assertEqual(self.tell(first), [])
+        self.assertLessEqual(set(self.cluster.containers), containers)
+        self.assertEqual(self.object(self.service)[2], "updating")
+        self.tell(second)
+        self.assertEqual(self.images(), ["web:3"] * 4)
+
+    def test_scaling_resets_an_update(self) -> None:
+        """Then no end of it is ever told, though it goes on."""
+        redeploy = self.engine.redeploy(self.service, "web:2")
+        self.tell(redeploy, 4.0)
+        self.tell(self.engine.scale(self.service, 6))
+        self.tell(redeploy)
+        self.assertEqual(self.object(self.service), ("web:2", 6, None))
+        self.assertEqual(self.images(), ["web:2"] * 6)
 
 
 class OverlapTests(SynchronousTestCase):
@@ -288,7 +507,7 @@ class OverlapTests(SynchronousTestCase):
                 max_size=12,
             )
         )
-        going: list[Iterator[list[Happening]]] = []
+        going: list[Moments] = []
         for name, number, count in steps:
             going.append(known[name](number))
             for _ in range(count):
@@ -296,9 +515,9 @@ class OverlapTests(SynchronousTestCase):
         while going:
             self.step(going, len(going) // 2, witness)
         witness.check_rest()
-        self.check_settled(story.engine, witness)
+        self.check_settled(story.cluster, witness)
 
-    def step(self, going: list[Iterator[list[Happening]]], number: int, witness: Witness) -> None:
+    def step(self, going: list[Moments], number: int, witness: Witness) -> None:
         """Let one of the operations go one step further."""
         if going:
             operation = going[number % len(going)]
@@ -308,11 +527,11 @@ class OverlapTests(SynchronousTestCase):
             else:
                 witness.tell(moment)
 
-    def check_settled(self, engine: FakeEngine, witness: Witness) -> None:
+    def check_settled(self, cluster: FakeCluster, witness: Witness) -> None:
         """Check that every service came to rest with as many containers as it wants."""
-        self.assertEqual({n.state for n in engine.nodes.values()}, {NodeState.READY})
-        for service in engine.services.values():
-            live = [c for c in engine.containers.values() if c.service == service.id]
+        self.assertEqual({n.state for n in cluster.nodes.values()}, {NodeState.READY})
+        for service in cluster.services.values():
+            live = [c for c in cluster.containers.values() if c.service == service.id]
             self.assertEqual(len(live), service.replica_count, live)
         states = {t.published for t in witness.reducer.registry.things("service")}
         self.assertLessEqual(states, {"Running", "Stopped", "Not running", "Terminated"})

@@ -28,7 +28,7 @@ class StatusTests(ChangingTestCase):
 
     def test_all_is_well(self) -> None:
         self.execute("DELETE FROM deliveries")
-        self.listen_with(health())
+        self.listen_with(health(reload={"state": "ok", "at": "", "reason": ""}))
         result = self.status()
         self.assertEqual(
             (result.exit_code, result.stdout.splitlines()),
@@ -57,6 +57,7 @@ class StatusTests(ChangingTestCase):
                 store="the disk is full",
                 open_incidents=["stream down: stream down/main"],
                 moved_aside_count=1,
+                reload={"state": "failed", "at": "", "reason": "watch.toml:3: url: \x1b"},
                 counts={
                     "events": 10,
                     "rejected": 2,
@@ -82,6 +83,7 @@ class StatusTests(ChangingTestCase):
                     "notifier slack: Refused (404 no_service); 3 waiting",
                     "notifier gone: off (notices wait); 1 waiting",
                     "store: the disk is full; 1 damaged file moved aside: see the log",
+                    "the last reload failed: watch.toml:3: url: \\x1b",
                     "open incident: stream down: stream down/main",
                     "dead letters: ops 2, pd 1 (`tutumwatch outbox list` has them)",
                     (

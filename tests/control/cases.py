@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from itertools import chain, count
 from typing import Any, TypeVar
 
 import msgspec
 from twisted.internet.defer import Deferred, succeed
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.outbox.cases import FaultyStore, memory_store
 from tests.secrets_check import RecordedLog
 from tutumwatch.control.commands import Commands
+from tutumwatch.control.silencing import Silencing
 from tutumwatch.control.wire import Fate
 from tutumwatch.events.inputs import Input
 from tutumwatch.inventory.inventory import Inventory
 from tutumwatch.notifiers.outcomes import Delivered, GiveUp, Outcome, Reason
 from tutumwatch.rules.decider import Decider
 from tutumwatch.rules.decisions import Decisions
-from tutumwatch.rules.incidents import Incidents
+from tutumwatch.rules.ignores import Ignores
 from tutumwatch.rules.members import OpenIncident
 from tutumwatch.rules.notice import Notice
+from tutumwatch.rules.routes import Routes
+from tutumwatch.rules.rule_set import RuleSet
 
 _Result = TypeVar("_Result")
 
@@ -28,8 +33,13 @@ REFUSED = GiveUp(Reason.CLIENT, "400 invalid_payload")
 DELIVERED = Delivered()
 
 
+RULES = RuleSet((), (), Routes(), Ignores(), (), {})
+
+
 class CommandsTestCase(SynchronousTestCase):
     """Gives each test a store in memory; what is decided is committed at once."""
+
+    now = 50.0
 
     def setUp(self) -> None:
         """Make them."""
@@ -37,10 +47,16 @@ class CommandsTestCase(SynchronousTestCase):
         self.addCleanup(self.log.stop)
         self.rows = memory_store()
         self.store = FaultyStore(self.rows)
-        inventory = Inventory()
-        self.decider = Decider(inventory, Incidents({}, inventory, {}), [])
+        self.clock = Clock()
+        self.decider = Decider(Inventory(), RULES)
         self.carried: list[Input] = []
-        self.commands = Commands(self.store, self.carry_out, lambda: 50.0, lambda: {"ok": True})
+        self.ids: Iterator[str] = chain(("beef01", "5eaf00"), map(str, count()))
+        silencing = Silencing(
+            self.decider, self.carry_out, lambda: self.now, lambda: next(self.ids), self.clock
+        )
+        self.commands = Commands(
+            self.store, self.carry_out, lambda: self.now, lambda: {"ok": True}, silencing
+        )
 
     def result_of(self, work: Coroutine[Any, Any, _Result]) -> _Result:
         """Give what a coroutine that waits for nothing comes to."""
@@ -72,7 +88,7 @@ class CommandsTestCase(SynchronousTestCase):
 
     def open_incident(self, rule: str, key: str) -> None:
         """Let an incident be open."""
-        incident = msgspec.msgpack.encode(OpenIncident((rule, key), 0.0, ("ops",)))
+        incident = msgspec.msgpack.encode(OpenIncident((rule, key), 0.0, ("ops",), key))
         self.decider.restore({("incident", f'["{rule}","{key}"]'): incident}, (), 0, 0.0)
 
 

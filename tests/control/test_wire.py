@@ -12,10 +12,16 @@ from tutumwatch.control.wire import (
     IDS_MAX_COUNT,
     LINE_MAX_BYTES,
     PATH_MAX_BYTES,
+    REMARK_MAX_CHARS,
     AskDrop,
     AskRetry,
+    AskSilence,
+    AskSilences,
     AskStatus,
+    AskUnsilence,
     Fate,
+    KnownSilence,
+    NamedFate,
     Question,
     Reply,
     decode_question,
@@ -26,6 +32,10 @@ from tutumwatch.control.wire import (
 )
 
 GREATEST_ID = 2**63 - 1
+SILENCE_LINE = (
+    b'{"command":"silence","match":[{"rule":"a"}],"starts":null,"ends":null,"lasts":60.0,'
+    b'"comment":"why","by":"ann","preview":true}'
+)
 
 
 class QuestionTests(SynchronousTestCase):
@@ -36,6 +46,12 @@ class QuestionTests(SynchronousTestCase):
             (AskStatus(), b'{"command":"status"}'),
             (AskRetry((1, 2)), b'{"command":"retry","ids":[1,2]}'),
             (AskDrop((GREATEST_ID,)), b'{"command":"drop","ids":[9223372036854775807]}'),
+            (AskSilences(), b'{"command":"silences"}'),
+            (AskUnsilence(("5eaf00",)), b'{"command":"unsilence","names":["5eaf00"]}'),
+            (
+                AskSilence(({"rule": "a"},), None, None, 60.0, "why", "ann", preview=True),
+                SILENCE_LINE,
+            ),
         ):
             self.assertEqual(encode_line(question), line)
             self.assertEqual(decode_question(line), question)
@@ -59,6 +75,17 @@ class QuestionTests(SynchronousTestCase):
             b'{"command":"drop","ids":["1"]}',
             b'{"command":"drop","ids":1}',
             b'{"command":"status","ids":[1]}',
+            b'{"command":"silence"}',
+            b'{"command":"silence","match":{"name":"web"}}',
+            b'{"command":"silence","match":["web"]}',
+            b'{"command":"silence","match":[],"lasts":"2h"}',
+            b'{"command":"silence","match":[],"lasts":1e999}',
+            b'{"command":"silence","match":[],"lasts":NaN}',
+            b'{"command":"unsilence","names":"5eaf00"}',
+            json.dumps(
+                {"command": "silence", "match": [], "comment": "x" * (REMARK_MAX_CHARS + 1)}
+            ).encode(),
+            json.dumps({"command": "unsilence", "names": ["x"] * (IDS_MAX_COUNT + 1)}).encode(),
             json.dumps({"command": "retry", "ids": list(range(1, IDS_MAX_COUNT + 2))}).encode(),
             b"\xff",
         ):
@@ -78,6 +105,14 @@ class QuestionTests(SynchronousTestCase):
         for reply, line in (
             (Reply(error="no"), b'{"error":"no"}'),
             (Reply(status={"ok": True}), b'{"status":{"ok":true}}'),
+            (
+                Reply(silences=(KnownSilence("n", "active", [], 1.5, 2.5),)),
+                b'{"silences":[{"name":"n","state":"active","match":[],"starts":1.5,"ends":2.5}]}',
+            ),
+            (
+                Reply(named_fates=(NamedFate("n", "removed", done=True),)),
+                b'{"named_fates":[{"name":"n","became":"removed","done":true}]}',
+            ),
             (
                 Reply(fates=(Fate(7, "dropped", done=True),)),
                 b'{"fates":[{"id":7,"became":"dropped","done":true}]}',

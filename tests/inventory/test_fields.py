@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.fakes.tutum_events import KINDS, new_uuid
 from tests.fakes.tutum_objects import rest_object
-from tutumwatch.inventory.fields import ObjectFacts, read_object
+from tutumwatch.inventory.fields import ObjectFacts, read_object, without_unread
 
 ANY = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -60,6 +60,12 @@ class ReadObjectTests(SynchronousTestCase):
     def test_the_counts_of_a_service(self) -> None:
         facts = read_object({"running_num_containers": 0, "target_num_containers": 3})
         self.assertEqual(facts.fields, {"running": 0, "target": 3})
+
+    def test_how_the_update_of_a_service_went(self) -> None:
+        """Also of what was looked up, which is written down."""
+        told = {"update_state": "paused", "synchronized": True}
+        self.assertEqual(read_object(without_unread(told)).fields, {"update_state": "paused"})
+        self.assertEqual(read_object({"update_state": None}).fields, {})
 
     def test_a_node_is_called_by_its_host(self) -> None:
         facts = read_object(

@@ -80,7 +80,7 @@ class ApplyEventTests(InventoryCase):
 
     def test_a_resource_that_was_not_known_is_new(self) -> None:
         """Everything that is known of it counts as changed."""
-        change = self.tell(SERVICE, "Starting", parents=[STACK], action="create", at=7.0)
+        change = self.tell(SERVICE, "Running", parents=[STACK], action="create", at=7.0)
         self.assertEqual(
             change,
             Change(
@@ -90,7 +90,7 @@ class ApplyEventTests(InventoryCase):
                 after=Resource(
                     key=("main", "service", "s1"),
                     uri=SERVICE,
-                    state="Starting",
+                    state="Running",
                     parents=(STACK,),
                     parents_complete=True,
                     number=1,
@@ -105,10 +105,10 @@ class ApplyEventTests(InventoryCase):
         self.assertEqual(self.inventory.get(("main", "service", "s1")), change.after)
 
     def test_a_change_names_what_differs(self) -> None:
-        self.tell(SERVICE, "Starting", parents=[STACK], at=1.0)
+        self.tell(SERVICE, "Stopped", parents=[STACK], at=1.0)
         change = self.tell(SERVICE, "Running", parents=[STACK], at=2.0)
         self.assertEqual((change.kind, change.changed), (ChangeKind.CHANGED, {"state"}))
-        self.assertEqual(change.before and change.before.state, "Starting")
+        self.assertEqual(change.before and change.before.state, "Stopped")
         self.assertEqual((change.after.state, change.after.since), ("Running", 2.0))
         change = self.tell(SERVICE, "Running", parents=[], at=3.0)
         self.assertEqual((change.kind, change.changed), (ChangeKind.CHANGED, {"parents"}))
@@ -176,6 +176,10 @@ class ApplyEventTests(InventoryCase):
         self.assertEqual(change.changed, {"state"})
         change = self.tell(CONTAINER, None, fields={"labels": {"job": "y"}})
         self.assertEqual((change.after.name, change.changed), ("web", {"labels"}))
+        change = self.tell(CONTAINER, None, fields={"exit_code": 0, "labels": {"job": "y"}})
+        self.assertEqual(change.changed, {"exit_code"})
+        change = self.tell(CONTAINER, None, fields={"exit_code": 0})
+        self.assertEqual(change.changed, {"labels"})
 
     def test_an_object_that_is_none_is_ignored(self) -> None:
         for odd in ("text", 7, ["a"]):

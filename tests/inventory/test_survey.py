@@ -1,10 +1,10 @@
-"""Tests for tutumwatch.inventory.survey and tutumwatch.inventory.health."""
+"""Tests of what is watched, in a sentence."""
 
 from __future__ import annotations
 
+from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
 
-from tutumwatch.inventory.health import Wellness, wellness_of
 from tutumwatch.inventory.resource import Resource
 from tutumwatch.inventory.survey import in_words, survey
 
@@ -46,53 +46,23 @@ class SurveyTests(SynchronousTestCase):
             of_type("node", "Unreachable"),
             of_type("nodecluster", "Partly deployed"),
             of_type("container", "Stopped"),
+            replace(of_type("container", "Stopped"), ended="failed"),
         ]
         self.assertEqual(
             survey(resources, {STACK.key: "shop"}),
             "watching 1 stack, 2 services, 1 node; not healthy: node, shop/db, shop/web",
         )
 
+    def test_a_job_that_is_through_is_well(self) -> None:
+        """Its container is among what there is."""
+        job = service("job", "Stopped", 0, 1)
+        ended = replace(of_type("container", "Stopped"), ended="clean", parents=(job.uri,))
+        self.assertEqual(survey([job, ended], {}), "watching 0 stacks, 1 service, 0 nodes")
+
     def test_many_are_counted(self) -> None:
         resources = [service(f"s{number:02}", "Stopped", 0, 1) for number in range(12)]
         line = survey(resources, {})
         self.assertTrue(line.endswith("s08, s09 and 2 more"), line)
-
-
-class WellnessTests(SynchronousTestCase):
-    """Counts decide about a service where they are known; else its state does."""
-
-    def test_of_every_state(self) -> None:
-        table = {
-            ("node", "Deployed"): Wellness.OK,
-            ("node", "Unreachable"): Wellness.DOWN,
-            ("node", "Upgrading"): Wellness.PROGRESSING,
-            ("node", "Terminated"): Wellness.ENDED,
-            ("node", None): Wellness.ENDED,
-            ("nodecluster", "Deployed"): Wellness.OK,
-            ("nodecluster", "Partly deployed"): Wellness.DEGRADED,
-            ("nodecluster", "Init"): Wellness.PROGRESSING,
-            ("nodecluster", "Empty cluster"): Wellness.ENDED,
-            ("service", "Running"): Wellness.OK,
-            ("service", "Partly running"): Wellness.DEGRADED,
-            ("service", "Stopped"): Wellness.DOWN,
-            ("service", "Not running"): Wellness.DOWN,
-            ("service", "Redeploying"): Wellness.PROGRESSING,
-            ("service", "Terminating"): Wellness.ENDED,
-            ("stack", "Running"): None,
-        }
-        for (type_, state), expected in table.items():
-            self.assertEqual(wellness_of(of_type(type_, state)), expected, (type_, state))
-
-    def test_of_counts(self) -> None:
-        self.assertEqual(wellness_of(service("web", "Redeploying", 2, 2)), Wellness.OK)
-        self.assertEqual(wellness_of(service("web", "Redeploying", 1, 2)), Wellness.DEGRADED)
-        self.assertEqual(wellness_of(service("web", "Running", 0, 2)), Wellness.DOWN)
-        self.assertEqual(wellness_of(service("web", "Stopped", 0, 0)), Wellness.ENDED)
-        self.assertEqual(wellness_of(service("web", "Running", "?", 2)), Wellness.OK)
-
-    def test_only_degraded_and_down_are_ill(self) -> None:
-        ill = [wellness for wellness in Wellness if wellness.is_ill]
-        self.assertEqual(ill, [Wellness.DEGRADED, Wellness.DOWN])
 
 
 class InWordsTests(SynchronousTestCase):

@@ -284,7 +284,8 @@ class History:
     def renew(self) -> None:
         """Give the watcher the keys that are accepted now, and a SIGHUP."""
         self._keys = {name: d.key for name, d in self.destinations.items()}
-        self.life.watch.renew(with_keys(self._keys))
+        fresh = with_keys(self._keys)
+        self.life.watch.reload(lambda: fresh)
         HAPPENED["credentials: renewed by SIGHUP"] += 1
 
     def retry_dead(self) -> None:

@@ -24,6 +24,7 @@ from tutumwatch.config.environment import Environment
 from tutumwatch.config.load import load_configuration
 from tutumwatch.config.plans import Configuration
 from tutumwatch.control.commands import Commands
+from tutumwatch.control.silencing import Silencing
 from tutumwatch.events.inputs import LinkType, OwedRow, Started
 from tutumwatch.inventory.resource import Key, Resource
 from tutumwatch.notifiers.outcomes import Outcome
@@ -34,6 +35,7 @@ from tutumwatch.outbox.gate import State
 from tutumwatch.outbox.outbox import Outbox
 from tutumwatch.outbox.sqlite.store import SQLiteStore
 from tutumwatch.outbox.store import Delivery, Head, HeldUp, Restored, StoreUnwritableError
+from tutumwatch.reload import Reloads
 from tutumwatch.resources.catchup import CatchUp
 from tutumwatch.resources.client import ResourceClient
 from tutumwatch.resources.lookups import LookUps
@@ -318,7 +320,8 @@ class Life:
         self.stream = ModelStream(self.platform, clock, now, pipeline.receive, submit)
         streams = [cast("StreamService", self.stream)]
         pipeline.connect(streams, look_ups, {STREAM: catch_up})
-        self.commands = Commands(self.store, pipeline.carry_out, now, dict)
+        silencing = Silencing(pipeline.decider, pipeline.carry_out, now, str, clock)
+        self.commands = Commands(self.store, pipeline.carry_out, now, dict, silencing)
 
         async def close() -> None:
             catch_up.stop()
@@ -332,12 +335,15 @@ class Life:
             clock,
             lambda: None,
             close,
-            self._use,
+            Reloads(self._use, now),
         )
 
-    def _use(self, fresh: Configuration) -> None:
+    async def _use(self, fresh: Configuration) -> None:
         for plan in fresh.notifiers:
             self._services[plan.name].use(plan.notifier, self.destinations[plan.name])
+        self.stream.redial()
+        for deliverer in self.outbox.deliverers.values():
+            deliverer.probe_now()
 
     # -- the seams at which a crash may come
 

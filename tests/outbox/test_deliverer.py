@@ -77,6 +77,32 @@ class BatchingTests(OutboxTestCase):
         # 13 wait after the first portion, 0 after the second.
         self.assertEqual(self.destination.batches, [texts[:20], texts[20:]])
 
+    def test_another_pace_counts_at_once(self) -> None:
+        """Portions, slots and rate; what is under way is left alone."""
+        deliverer = self.deliverer(Pace(rate_per_second=0.1))
+        self.owe(deliverer, *(notice(text) for text in letters(8)))
+        self.assertEqual(self.destination.batches, told("n00"))
+        self.destination.holds = True
+        deliverer.use(Pace(batch_count=3, concurrency_count=2))
+        texts = letters(8)
+        self.assertEqual(self.destination.batches, [["n00"], texts[1:4], texts[4:7]])
+        self.destination.end_one()
+        self.assertEqual(self.destination.batches[3:], [["n07"]])
+        self.destination.end_one()
+        self.destination.end_one()
+
+    def test_for_how_long_a_notice_may_fail_may_change(self) -> None:
+        deliverer = self.deliverer(Pace(give_up_after_seconds=1e6))
+        self.destination.judge = lambda n: SERVER_DOWN if n.text == "bad" else Delivered()
+        self.owe(deliverer, notice("bad"))
+        for number in range(60):
+            self.owe(deliverer, notice(f"good {number}"))
+            self.clock.advance(1.0)
+        self.assertEqual(self.dead_letters(), [])
+        deliverer.use(Pace(give_up_after_seconds=30.0))
+        self.clock.advance(60.0)
+        self.assertEqual(len(self.dead_letters()), 1)
+
     def test_slack_gets_one_a_second_after_a_burst_of_ten(self) -> None:
         deliverer = self.deliverer(SLACK_PACE)
         self.owe(deliverer, *(notice(text) for text in letters(10)))

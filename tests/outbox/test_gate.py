@@ -108,6 +108,48 @@ class TokenTests(SynchronousTestCase):
                 self.assertLessEqual(count, burst + rate * (end - start) + 0.001)
 
 
+class PaceTests(SynchronousTestCase):
+    """Another pace counts at once; what was sent before counts on."""
+
+    def test_a_slower_one_lets_no_new_burst_go(self) -> None:
+        bucket = gate(Pace(rate_per_second=10.0, burst_count=3))
+        for _ in range(3):
+            bucket.take(100.0)
+        bucket.use(Pace(rate_per_second=1.0, burst_count=3), 100.1)
+        self.assertTrue(bucket.is_open(100.1))  # one token came in that tenth of a second
+        bucket.take(100.1)
+        self.assertAlmostEqual(bucket.opens_at, 101.1)
+
+    def test_a_faster_one_does_not_wait_as_the_slower_one_did(self) -> None:
+        bucket = gate(Pace(rate_per_second=0.1))
+        bucket.take(100.0)
+        self.assertEqual(bucket.opens_at, 110.0)
+        bucket.use(Pace(rate_per_second=2.0), 100.0)
+        self.assertEqual(bucket.opens_at, 100.5)
+
+    def test_none_waits_for_nothing(self) -> None:
+        bucket = gate(SLOW)
+        for _ in range(3):
+            bucket.take(100.0)
+        bucket.use(Pace(rate_per_second=0.0), 100.0)
+        self.assertTrue(bucket.is_open(100.0))
+
+    def test_a_smaller_burst_is_not_exceeded(self) -> None:
+        bucket = gate(Pace(rate_per_second=1.0, burst_count=10))
+        bucket.use(Pace(rate_per_second=1.0, burst_count=2), 100.0)
+        for _ in range(2):
+            self.assertTrue(bucket.is_open(100.0))
+            bucket.take(100.0)
+        self.assertFalse(bucket.is_open(100.0))
+
+    def test_what_was_asked_of_us_holds(self) -> None:
+        """A Retry-After is no pace of ours."""
+        bucket = gate(SLOW)
+        bucket.learn(100.0, [limited(60.0)])
+        bucket.use(Pace(), 100.0)
+        self.assertFalse(bucket.is_open(159.0))
+
+
 class RetryAfterTests(SynchronousTestCase):
     """A destination that asks to wait is not sent to until then."""
 

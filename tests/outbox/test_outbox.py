@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Mapping, Sequence
 
 from twisted.application.service import IService
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from zope.interface.verify import verifyObject
 
 from tests.outbox.cases import (
     KEY_REFUSED,
+    TIMED_OUT,
     UNWRITABLE,
     FaultyStore,
     OutboxTestCase,
@@ -17,8 +19,10 @@ from tests.outbox.cases import (
     notice,
     told,
 )
+from tutumwatch.notifiers.outcomes import Outcome
 from tutumwatch.outbox.outbox import Outbox
 from tutumwatch.rules.decisions import Decisions
+from tutumwatch.rules.notice import Notice
 
 
 class OutboxServiceTests(OutboxTestCase):
@@ -104,6 +108,67 @@ class OutboxServiceTests(OutboxTestCase):
         self.destination.holds = True
         self.commit_and_release("x", "y")
         self.assertEqual(self.outbox.owed_counts(), {"ops": 2})
+
+    def test_one_that_is_added_gets_what_waits_for_it(self) -> None:
+        late = ScriptedDestination(self.clock)
+        self.commit_and_release("x", "y", notifier="late")
+        self.outbox.add(self.deliverer(store=self.faulty, destination=late, name="late"))
+        self.assertEqual(late.batches, told("x", "y"))
+        self.commit_and_release("z", notifier="late")
+        self.assertEqual(late.batches, told("x", "y", "z"))
+
+    def removed(self, grace_seconds: float) -> Deferred[None]:
+        """Begin to remove a notifier."""
+        return Deferred.fromCoroutine(self.outbox.remove("pd", grace_seconds))
+
+    def test_one_that_is_removed_gets_nothing_more(self) -> None:
+        self.successResultOf(self.removed(3.0))
+        self.commit_and_release("x", notifier="pd")
+        self.assertEqual(self.other.batches, [])
+        self.assertEqual(self.outbox.owed_counts(), {"pd": 1})
+        self.commit_and_release("y")
+        self.assertEqual(self.destination.batches, told("y"))
+
+    def test_what_is_under_way_to_it_may_end(self) -> None:
+        self.other.holds = True
+        self.commit_and_release("x", "y", notifier="pd")
+        removed = self.removed(3.0)
+        self.clock.advance(2.9)
+        self.assertNoResult(removed)
+        self.other.end_one()
+        self.successResultOf(removed)
+        self.assertEqual(self.other.batches, told("x"))
+        self.assertEqual(self.outbox.owed_counts(), {"pd": 1})
+
+    def test_but_not_for_longer_than_that_and_is_sent_again_when_it_is_back(self) -> None:
+        self.other.holds = True
+
+        async def deliver(batch: Sequence[Notice], memory: Mapping[str, str]) -> Sequence[Outcome]:
+            """Give an outcome whatever happens, as the service of a notifier does."""
+            try:
+                return await self.other.deliver(batch, memory)
+            except CancelledError:
+                return [TIMED_OUT]
+
+        self.outbox.deliverers["pd"] = self.deliverer_to(deliver, name="pd")
+        self.commit_and_release("x", notifier="pd")
+        removed = self.removed(3.0)
+        self.clock.advance(3.0)
+        self.successResultOf(removed)
+        self.assertEqual(self.outbox.owed_counts(), {"pd": 1})
+        self.other.holds = False
+        self.outbox.add(self.deliverer(store=self.store, destination=self.other, name="pd"))
+        self.assertEqual(self.other.batches, told("x", "x"))
+        self.assertEqual(self.outbox.owed_counts(), {})
+
+    def test_when_we_stop_meanwhile_nothing_of_it_goes_on(self) -> None:
+        self.other.holds = True
+        self.commit_and_release("x", notifier="pd")
+        removed = self.removed(3.0)
+        removed.cancel()
+        self.failureResultOf(removed, CancelledError)
+        ((_, answer),) = self.other.held
+        self.assertTrue(answer.called)
 
     def test_draining_with_nothing_owed_ends_at_once(self) -> None:
         self.successResultOf(self.drained(3.0))

@@ -103,6 +103,16 @@ class ReadingTests(StoredFileTestCase):
             ),
         )
 
+    def test_records_of_a_kind(self) -> None:
+        records = {("silence", "b"): b"2", ("silence", "a"): b"1", ("said", "0"): b"3"}
+        self.result_of(self.store.commit(Decisions(records=dict(records)), 0.0))
+        with open_to_read(self.path) as reader:
+            self.assertEqual(list(reader.records("silence")), [b"1", b"2"])
+            self.assertEqual(list(reader.records("nothing")), [])
+        self.execute("UPDATE records SET value = x'00' WHERE name = 'a'")
+        with open_to_read(self.path) as reader:
+            self.assertEqual(list(reader.records("silence")), [b"2"])
+
     def test_states_and_notifiers(self) -> None:
         self.owe(notice("a"), notice("b"), notice("c"), notice("d", notifier="pd"))
         self.result_of(self.store.begin([1, 2]))

@@ -234,6 +234,17 @@ class WaitingRowTests(RowsTestCase):
         self.assertEqual(self.owe_heads(Settled("w", both)), ["to ops", "to pd"])
         self.assertEqual(self.store.counts["withdrawn"], 1)
 
+    def test_a_notifier_that_is_not_to_be_told_is_left_out(self) -> None:
+        """A route decided for others: its place is given up, and what is behind it goes on."""
+        self.assertEqual(self.owe_heads(waiting("w", "a", "ops", "pd")), [])
+        behind = (notice("to ops", "a"), notice("to pd", "a", notifier="pd"))
+        self.assertEqual(self.owe_heads(*behind), [])
+        only = Settled("w", (notice("it", "a", notifier="pd"),))
+        also = notice("it to web", "a", notifier="web")
+        self.assertEqual(self.owe_heads(only, also), ["to ops", "it", "it to web"])
+        self.assertEqual(self.rows("SELECT * FROM waiting"), [])
+        self.assertEqual(self.store.owed_counts(), {"ops": 1, "pd": 2, "web": 1})
+
     def test_it_may_be_settled_in_the_commit_that_made_it(self) -> None:
         heads = self.commit(waiting("w", "a"), Settled("w", (notice("it", "a"),)))
         self.assertEqual(self.said(heads), ["it"])

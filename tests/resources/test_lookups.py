@@ -114,6 +114,16 @@ class LookUpTests(LookUpsTestCase):
             [Unanswered("stream 'other' has no REST API")],
         )
 
+    def test_a_stream_that_is_not_watched_any_more_tells_nothing(self) -> None:
+        """Nobody would ever take back what is known of it."""
+        self.ask(1, 2)
+        self.look_ups._clients.pop("main")  # type: ignore[attr-defined] # it is a dict here
+        self.web.answer(FOUND, LOST)
+        self.assertEqual([type(looked.answer) for looked in self.looked], [Unanswered])
+        self.assertIn("is not watched any more", str(self.looked[0].answer))
+        self.clock.advance(10.0)
+        self.web.answer(LOST)
+
 
 class SingleFlightTests(LookUpsTestCase):
     """A resource is asked for once at a time, and 32 at once."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -21,8 +22,13 @@ def unknown(*uris: str) -> Verdict:
     return Verdict(Answer.UNKNOWN, frozenset(Need("main", uri) for uri in uris))
 
 
-class JudgeTests(SynchronousTestCase):
-    """What matches a change."""
+def noting(found: list[tuple[str, str]]) -> Callable[[str, str], None]:
+    """Give what notes mistakes."""
+    return lambda where, what: found.append((where, what))
+
+
+class JudgeCase(SynchronousTestCase):
+    """Judges events."""
 
     def setUp(self) -> None:
         """Know nothing."""
@@ -49,6 +55,10 @@ class JudgeTests(SynchronousTestCase):
         """Fail unless matchers judge a change so."""
         for match, verdict in judged:
             self.assertEqual(self.judge(match, change), verdict, match)
+
+
+class JudgeTests(JudgeCase):
+    """What matches a change."""
 
     def test_a_value(self) -> None:
         self.assert_judged(
@@ -136,10 +146,65 @@ class JudgeTests(SynchronousTestCase):
             ({"running": 1}, NO),
             ({"running": False}, NO),
             ({"running": "0"}, YES),
+            ({"running": 0.0}, YES),
+            ({"running": True}, NO),
             ({"exit_code": "!0"}, YES),
             ({"exit_code": "13?"}, YES),
             ({"exit_code": [1, 137]}, YES),
             ({"target": 0}, NO),
+        )
+
+    def test_a_number_with_a_fraction(self) -> None:
+        """A server may write whole numbers with one; they are the same numbers."""
+        change = self.event(fields={"exit_code": 137.0, "running_num_containers": 1.5})
+        self.assert_judged(
+            change,
+            ({"exit_code": 137}, YES),
+            ({"exit_code": "137"}, YES),
+            ({"exit_code": "13?"}, YES),
+            ({"exit_code": "137.0"}, NO),
+            ({"running": 1.5}, YES),
+            ({"running": "1.5"}, YES),
+            ({"running": 1}, NO),
+        )
+
+    def test_true_and_false(self) -> None:
+        """They are no numbers, and may be written as texts."""
+        change = self.event()
+        self.assert_judged(
+            change,
+            ({"late": False}, YES),
+            ({"late": "false"}, YES),
+            ({"late": "f*"}, YES),
+            ({"late": [True, "false"]}, YES),
+            ({"late": True}, NO),
+            ({"late": 0}, NO),
+            ({"late": "!false"}, NO),
+            ({"late": "False"}, NO),
+        )
+
+    def test_labels_are_texts_that_numbers_and_true_match(self) -> None:
+        change = self.event(fields={"labels": {"a": "3", "b": "true", "c": "1"}})
+        self.assert_judged(
+            change,
+            ({"labels": {"a": 3}}, YES),
+            ({"labels": {"a": 3.0}}, YES),
+            ({"labels": {"a": [1, 2]}}, NO),
+            ({"labels": {"b": True}}, YES),
+            ({"labels": {"b": False}}, NO),
+            ({"labels": {"c": True}}, NO),
+            ({"labels": {"missing": False}}, NO),
+        )
+
+    def test_a_label_may_be_an_empty_text(self) -> None:
+        change = self.event(fields={"labels": {"a": ""}})
+        self.assert_judged(
+            change,
+            ({"labels": {"a": ""}}, YES),
+            ({"labels": {"a": "*"}}, YES),
+            ({"labels": {"a": "!"}}, NO),
+            ({"labels": {"b": ""}}, NO),
+            ({"labels": {"b": "!"}}, YES),
         )
 
     def test_a_field_that_is_a_list_matches_by_any_of_its_values(self) -> None:
@@ -248,6 +313,207 @@ class JudgeTests(SynchronousTestCase):
         )
 
 
+class WhenTests(JudgeCase):
+    """A ``when`` beside the match: both must be true."""
+
+    def when(self, match: object, when: str, change: Change) -> Verdict:
+        """Judge a change by a matcher with a condition."""
+        return compile_matcher(match, unexpected, when).judge(View(self.inventory, change))
+
+    def test_both_must_be_true(self) -> None:
+        change = self.event(fields={"name": "web", "exit_code": 137})
+        for match, when, verdict in (
+            ({"name": "web"}, "exit_code > 128", YES),
+            ({"name": "web"}, "exit_code > 200", NO),
+            ({"name": "db"}, "exit_code > 128", NO),
+            ([{"name": "db"}, {"name": "web"}], "exit_code > 128", YES),
+            ({}, "exit_code > 128", YES),
+            ({}, "target > 0", NO),
+        ):
+            self.assertEqual(self.when(match, when, change), verdict, (match, when))
+
+    def test_what_is_unknown(self) -> None:
+        change = self.event(parents=[STACK])
+        for match, when, verdict in (
+            ({"state": "Running"}, "stack.name == 'shop'", unknown(STACK)),
+            ({"state": "Stopped"}, "stack.name == 'shop'", NO),
+            ({"name": "web"}, "stack.name == 'shop'", unknown(SERVICE, STACK)),
+            ({"name": "web"}, "state == 'Running'", unknown(SERVICE)),
+            ({"name": "web"}, "state == 'Stopped'", NO),
+        ):
+            self.assertEqual(self.when(match, when, change), verdict, (match, when))
+
+    def test_one_that_raises_is_a_no_that_says_why(self) -> None:
+        change = self.event(fields={"exit_code": 137})
+        failed = "when: ZeroDivisionError: division by zero"
+        for match in ({}, {"state": "Running"}, {"stack.name": "!x"}, {"name": "!x"}):
+            verdict = self.when(match, "1 / (exit_code - 137) > 0", change)
+            self.assertEqual(verdict, Verdict(Answer.NO, failed=failed), match)
+
+    def test_it_is_computed_only_for_what_the_match_takes(self) -> None:
+        change = self.event(fields={"exit_code": 137})
+        self.assertEqual(self.when({"state": "Stopped"}, "1 / (exit_code - 137) > 0", change), NO)
+
+    def test_only_the_types_of_the_match_are_tried(self) -> None:
+        """Of a service this cannot be computed; nobody asks."""
+        when = "type == 'stack' or 1 / 0"
+        compile_matcher({"type": "stack", "name": "x"}, unexpected, when)
+        found: list[str] = []
+        compile_matcher({"type": ["stack", "service"]}, lambda _, what: found.append(what), when)
+        self.assertEqual(
+            found, ["cannot be computed for the type service: ZeroDivisionError: division by zero"]
+        )
+
+
+class ExplainTests(JudgeCase):
+    """Why a change does not match, in words."""
+
+    def assert_explained(self, change: Change, *explained: tuple[object, str | None, Any]) -> None:
+        """Fail unless matchers explain a change so."""
+        for match, when, reasons in explained:
+            matcher = compile_matcher(match, unexpected, when)
+            view = View(self.inventory, change)
+            expected = [reasons] if isinstance(reasons, str) else reasons
+            self.assertEqual(matcher.explain(view), expected, match)
+            is_yes = matcher.judge(view).answer is Answer.YES
+            self.assertEqual(is_yes, not expected, match)
+
+    def test_fields(self) -> None:
+        change = self.event(
+            state="Starting", fields={"name": "wéb", "exit_code": 137, "labels": {"a.b": "1"}}
+        )
+        self.assert_explained(
+            change,
+            ({"state": "starting"}, None, []),
+            ({}, None, []),
+            ({"state": "Running"}, None, 'state is "Starting", not "Running"'),
+            (
+                {"state": ["Running", "Stop*"]},
+                None,
+                'state is "Starting", not "Running" or "Stop*"',
+            ),
+            (
+                {"state": ["*", "!Starting"]},
+                None,
+                'state is "Starting", which "!Starting" excludes',
+            ),
+            (
+                {"name": ["!x", "!w*"]},
+                None,
+                'name is "wéb", which "!w*" excludes',
+            ),
+            ({"exit_code": [0, "1"]}, None, 'exit_code is 137, not 0 or "1"'),
+            ({"late": True}, None, "late is false, not true"),
+            ({"image": "nginx"}, None, 'image is absent, not "nginx"'),
+            ({"labels.a.b": "2"}, None, 'labels.a.b is "1", not "2"'),
+            ({"parents": "x"}, None, 'parents is [], not "x"'),
+        )
+
+    def test_what_is_unknown(self) -> None:
+        change = self.event(parents=[STACK])
+        of_stack = f"depends on stack.name of {STACK}: would look it up"
+        of_service = f"depends on name of {SERVICE}: would look it up"
+        self.assert_explained(
+            change,
+            ({"stack.name": "shop"}, None, of_stack),
+            ({"name": "web", "stack.name": "shop"}, None, of_service),
+            ({"name": "web", "state": "Stopped"}, None, 'state is "Running", not "Stopped"'),
+            ({}, "stack.name == 'x'", f"when: {of_stack}"),
+        )
+
+    def test_fields_that_are_lists(self) -> None:
+        self.event(state="Running")
+        self.assert_explained(
+            self.event(state="Stopped"),
+            ({"changed": ["name", "image"]}, None, 'changed is ["state"], not "name" or "image"'),
+            ({"changed": "!state"}, None, 'changed is ["state"], which "!state" excludes'),
+        )
+
+    def test_several_tables(self) -> None:
+        """All that do not match are explained, until one does."""
+        self.assert_explained(
+            self.event(),
+            (
+                [{"type": "stack"}, {"state": "Stopped"}],
+                None,
+                ['[1] type is "service", not "stack"', '[2] state is "Running", not "Stopped"'],
+            ),
+            ([{"type": "stack"}, {"state": "Running"}], None, []),
+        )
+
+    def test_conditions(self) -> None:
+        change = self.event(fields={"exit_code": 137})
+        self.assert_explained(
+            change,
+            ({}, "exit_code > 3", []),
+            ({}, "exit_code > 200", "when: exit_code > 200 is false"),
+            ({}, "1 / (exit_code - 137) > 0", "when: ZeroDivisionError: division by zero"),
+            (
+                {"state": "Stopped"},
+                "exit_code > 200",
+                ['state is "Running", not "Stopped"', "when: exit_code > 200 is false"],
+            ),
+            ([{"state": "Stopped"}, {}], "exit_code > 200", "when: exit_code > 200 is false"),
+        )
+
+
+class ReadingTests(SynchronousTestCase):
+    """What a matcher reads, and whether it leaves anything out."""
+
+    def test_paths(self) -> None:
+        match = [{"type": "service", "stack.name": "x"}, {"labels.a.b": "!x"}]
+        matcher = compile_matcher(match, unexpected, "before.image != image")
+        read = {("type",), ("stack", "name"), ("labels", "a.b"), ("before", "image"), ("image",)}
+        self.assertEqual(matcher.paths, read)
+        self.assertEqual(compile_matcher({}, unexpected).paths, frozenset())
+
+    def test_what_matches_everything(self) -> None:
+        for match, when, is_everything in (
+            ({}, None, True),
+            ({"type": "*"}, None, True),
+            ({"type": ["*"]}, None, True),
+            ([{"name": "x"}, {}], None, True),
+            ({}, "exit_code > 1", False),
+            ({"type": "!x"}, None, False),
+            ({"type": ["*", "!stack"]}, None, False),
+            ({"name": "*"}, None, False),
+            ({"type": "*", "name": "x"}, None, False),
+        ):
+            matcher = compile_matcher(match, unexpected, when)
+            self.assertEqual(matcher.is_everything, is_everything, match)
+
+    def test_what_holds_a_mistake_does_not_match_everything(self) -> None:
+        """Else one mistake would bring others."""
+        for match, when in (({"stat": "x"}, None), ({}, "stat"), (5, None), ({"name": [[]]}, None)):
+            matcher = compile_matcher(match, lambda *_said: None, when)
+            self.assertFalse(matcher.is_everything, match)
+
+    def test_a_change_is_refused_by_what_it_tells_of_itself(self) -> None:
+        change = Inventory().apply_event(
+            Event("service", "update", "Running", SERVICE, []), "id", "main", 1, 5.0
+        )
+        for match, is_refused in (
+            ({"type": "stack"}, True),
+            ({"state": "Stopped"}, True),
+            ({"action": "!update"}, True),
+            ({"type": "service", "state": "Stopped"}, True),
+            ({"type": "service", "state": "Running", "name": "x"}, False),
+            ([{"type": "stack"}, {"name": "x"}], False),
+            ({"name": "x"}, False),
+            ({}, False),
+        ):
+            matcher = compile_matcher(match, unexpected, "exit_code > 1")
+            self.assertEqual(matcher.refuses(change), is_refused, match)
+
+    def test_what_a_change_does_not_tell_refuses_nothing(self) -> None:
+        """A look-up may tell the state later."""
+        change = Inventory().apply_event(
+            Event("service", "", "", SERVICE, []), "id", "main", 1, 5.0
+        )
+        for match in ({"state": "Stopped"}, {"action": "update"}):
+            self.assertFalse(compile_matcher(match, unexpected).refuses(change))
+
+
 class TypesTests(SynchronousTestCase):
     """The types that a matcher can match, so that others cost nothing."""
 
@@ -279,7 +545,7 @@ class MistakesTests(SynchronousTestCase):
     def mistakes(self, match: object) -> list[tuple[str, str]]:
         """Compile and give what is wrong."""
         found: list[tuple[str, str]] = []
-        compile_matcher(match, lambda where, what: found.append((where, what)))
+        compile_matcher(match, noting(found))
         return found
 
     def test_mistakes(self) -> None:
@@ -311,7 +577,15 @@ class MistakesTests(SynchronousTestCase):
             ({"name": None}, "name", "expected a text, a number, true or false, got None"),
             ("service", "", "expected a table such as { type = \"service\" }, got 'service'"),
             ([], "", 'expected a table such as { type = "service" }, got []'),
-            ([{"type": "stack"}, 7], "", 'expected a table such as { type = "service" }, got 7'),
+            ([{"type": "stack"}, 7], "1", 'expected a table such as { type = "service" }, got 7'),
+            ([{"stack": {"nam": "x"}}, {}], "0.stack.nam", "'stack.nam' is no known field"),
+            ([{"stat": "x"}], "stat", "'stat' is no known field"),
+            (
+                {"stack.name": ""},
+                "stack.name",
+                'it is never an empty text; what has no name is matched by "!*"',
+            ),
+            ({"image": ["nginx", "!"]}, "image", "it is never an empty text"),
         ):
             (found,) = self.mistakes(match)
             self.assertEqual(found[0], where, match)
@@ -319,7 +593,21 @@ class MistakesTests(SynchronousTestCase):
 
     def test_all_are_told_at_once(self) -> None:
         match = [{"stat": "x", "type": "servce"}, {"nme": "x"}, 3]
-        self.assertEqual([where for where, _ in self.mistakes(match)], ["stat", "type", "nme", ""])
+        self.assertEqual(
+            [where for where, _ in self.mistakes(match)], ["0.stat", "0.type", "1.nme", "2"]
+        )
+
+    def test_where_mistakes_are(self) -> None:
+        """A compiler may say what the match is called; ``when`` stands beside it."""
+        for match, when, where in (
+            ({"stat": "x"}, None, "while.stat"),
+            (5, None, "while"),
+            ([{}, {"stat": "x"}], None, "while.1.stat"),
+            ({}, "stat == 1", "when"),
+        ):
+            found: list[tuple[str, str]] = []
+            compile_matcher(match, noting(found), when, key="while")
+            self.assertEqual([at for at, _ in found], [where])
 
     def test_globs_and_new_words_are_no_mistakes(self) -> None:
         for match in (

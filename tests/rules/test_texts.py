@@ -5,95 +5,11 @@ from __future__ import annotations
 import jinja2
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.rules.world import angle
+from tests.rules.talk import SERVICE, STACK, Talk, angle, make_rule, texts
 from tutumwatch.rules.decisions import Need
-from tutumwatch.rules.texts import TextError, compile_text, past
+from tutumwatch.rules.texts import TextError, compile_text
 from tutumwatch.rules.view import ABSENT, Unknown, Value
 from tutumwatch.rules.vocabulary import Path
-
-
-class PastTests(SynchronousTestCase):
-    """``was {{ action | past }}`` spells the verb right."""
-
-    def test_verbs(self) -> None:
-        for verb, spelled in (
-            # the platform's
-            ("create", "created"),
-            ("update", "updated"),
-            ("delete", "deleted"),
-            ("start", "started"),
-            ("stop", "stopped"),
-            ("redeploy", "redeployed"),
-            ("deploy", "deployed"),
-            ("scale", "scaled"),
-            ("terminate", "terminated"),
-            ("run", "run"),
-            ("upgrade", "upgraded"),
-            ("cancel", "canceled"),
-            ("retry", "retried"),
-            # an engine's
-            ("kill", "killed"),
-            ("die", "died"),
-            ("pause", "paused"),
-            ("unpause", "unpaused"),
-            ("attach", "attached"),
-            ("commit", "committed"),
-            ("copy", "copied"),
-            ("destroy", "destroyed"),
-            ("restart", "restarted"),
-            ("resize", "resized"),
-            ("mount", "mounted"),
-            ("unmount", "unmounted"),
-            ("connect", "connected"),
-            ("remove", "removed"),
-            ("prune", "pruned"),
-            ("push", "pushed"),
-            ("pull", "pulled"),
-            ("load", "loaded"),
-            ("tag", "tagged"),
-            ("untag", "untagged"),
-            ("exec", "executed"),
-            ("exec_create", "exec_created"),
-            # others
-            ("drop", "dropped"),
-            ("plug", "plugged"),
-            ("unplug", "unplugged"),
-            ("ship", "shipped"),
-            ("scan", "scanned"),
-            ("log", "logged"),
-            ("map", "mapped"),
-            ("remap", "remapped"),
-            ("quit", "quitted"),
-            ("submit", "submitted"),
-            ("limit", "limited"),
-            ("reap", "reaped"),
-            ("fix", "fixed"),
-            ("show", "showed"),
-            ("enter", "entered"),
-            ("free", "freed"),
-            ("rerun", "rerun"),
-            ("set", "set"),
-            ("reset", "reset"),
-            ("unset", "unset"),
-            ("build", "built"),
-            ("rebuild", "rebuilt"),
-            ("begin", "begun"),
-            ("undo", "undone"),
-            ("redo", "redone"),
-            ("write", "written"),
-            ("overwrite", "overwritten"),
-            ("unfreeze", "unfrozen"),
-            ("get", "got"),
-            ("send", "sent"),
-            # already
-            ("created", "created"),
-            ("Failed", "Failed"),
-            # as it came
-            ("Create", "Created"),
-            ("Stop", "Stopped"),
-            ("", ""),
-        ):
-            self.assertEqual(past(verb), spelled)
 
 
 class TextTests(SynchronousTestCase):
@@ -155,6 +71,19 @@ class TextTests(SynchronousTestCase):
         self.assertEqual(text.paths, {job, team})
         self.assertEqual(text.render({job: "nightly", team: "pay"}), "nightly, pay")
 
+    def test_the_summary_is_a_name_like_any_other(self) -> None:
+        """Whose it is is looked up for it, and nothing else; it is escaped once."""
+        source = "{{ summary }}{% if state %}!{% endif %}"
+        named = {("name",), ("service", "name"), ("stack", "name"), ("state",)}
+        self.assertEqual(compile_text(source, str).paths, named)
+        self.assertEqual(compile_text("{{ summary | upper }}", str).paths, named - {("state",)})
+        talk = Talk.of(make_rule(text=source, notify=["plain", "slack"]))
+        talk.found(STACK, name="<shop>")
+        decisions = talk.event(SERVICE, "Stopped", parents=[STACK], object={"name": "web & co"})
+        self.assertEqual(
+            texts(decisions), ["<shop>/web & co stopped!", "&lt;shop&gt;/web &amp; co stopped!"]
+        )
+
     def test_every_field_that_is_named_is_known_beforehand(self) -> None:
         for source, paths in (
             ("nothing", set()),
@@ -186,6 +115,7 @@ class TextTests(SynchronousTestCase):
         self.assert_refused(
             "{{ labels[name] }}", "'labels' must name one of the labels, as labels.job does"
         )
+        self.assert_refused("{{ sumary }}", "'sumary' is no known field (did you mean 'summary'?)")
         self.assert_refused("{{ zzz(9) }}", "'zzz' is no known field")
 
     def test_what_is_no_template_is_refused_with_its_line(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.rules.world import CLUSTER, CONTAINER, NODE, SERVICE, STACK
@@ -27,6 +28,7 @@ class ViewCase(SynchronousTestCase):
         """Begin with nothing known."""
         self.inventory = Inventory()
         self.number = 0
+        self.at = 5.0
 
     def event(self, uri: str | None, parents: list[str] | None = None, **more: Any) -> Change:  # noqa: ANN401 - fields of an event
         """Take in an event."""
@@ -34,11 +36,11 @@ class ViewCase(SynchronousTestCase):
         said = {"state": "Running", **more}
         type_ = said.pop("type", None) or (uri or "").strip("/").split("/")[-2]
         event = Event(type=type_, resource_uri=uri, parents=parents, **said)
-        return self.inventory.apply_event(event, "id", "main", self.number, 5.0)
+        return self.inventory.apply_event(event, "id", "main", self.number, self.at)
 
     def found(self, uri: str, **fields: object) -> None:
         """Take in an object."""
-        looked = Looked("main", uri, self.number, Found(fields), 5.0)
+        looked = Looked("main", uri, self.number, Found(fields), self.at)
         self.inventory.apply_looked(looked, "looked")
 
     def view(self, change: Change, **options: frozenset[str]) -> View:
@@ -145,6 +147,9 @@ class OwnFieldsTests(ViewCase):
             changed=["parents", "state"],
             kind="changed",
         )
+        late = replace(second, late=True)
+        self.assert_seen(self.view(second), late=False)
+        self.assert_seen(self.view(late), late=True)
         third = self.event(CONTAINER, [NODE], state="Running")
         self.assert_seen(self.view(third), changed=[], kind="same")
 
@@ -267,3 +272,204 @@ class ParentFieldsTests(ViewCase):
         view.value(("parents",)).append("x")
         self.assert_seen(view, labels__job="x", labels__other=ABSENT, parents=[SERVICE])
         self.assertEqual(before and before.fields, {"labels": {"job": "x"}})
+
+
+class UriOfTests(ViewCase):
+    """The resource_uri of a parent, for whoever wants to look it up."""
+
+    def test_each_way(self) -> None:
+        view = self.view(self.event(CONTAINER, [SERVICE]))
+        self.assertEqual(view.uri_of("service"), SERVICE)
+        self.assertIs(view.uri_of("node"), ABSENT)
+        self.assertEqual(self.view(self.event(SERVICE, [STACK])).uri_of("service"), SERVICE)
+        self.assertEqual(self.view(self.event(NODE)).uri_of("nodecluster"), needed(NODE))
+
+
+class HealthTests(ViewCase):
+    """How well a resource is, and was, and its parents are."""
+
+    def test_of_what_is_known(self) -> None:
+        counts = {"running_num_containers": 1, "target_num_containers": 2}
+        self.event(SERVICE, [STACK], object={**counts, "running_num_containers": 2})
+        change = self.event(SERVICE, [STACK], object=counts)
+        self.event(NODE, [], state="Unreachable")
+        self.assert_seen(self.view(change), health="degraded", before__health="ok")
+        view = self.view(self.event(CONTAINER, [SERVICE, STACK, NODE]))
+        self.event(STACK)
+        self.assert_seen(view, health="ok", service__health="degraded", stack__health="degraded")
+        self.assert_seen(view, node__health="down", before__health=ABSENT)
+
+    def test_of_a_service_without_counts(self) -> None:
+        """Its state serves: a look-up is not made for more."""
+        self.assert_seen(self.view(self.event(SERVICE, [STACK])), health="ok")
+
+    def test_of_a_job(self) -> None:
+        """Its containers are asked now; how they were before is not known any more."""
+        counts = {"running_num_containers": 0, "target_num_containers": 1}
+        self.event(SERVICE, [], state="Stopped", object=counts)
+        self.event(CONTAINER, [SERVICE], state="Stopped", object={"exit_code": 0})
+        change = self.event(SERVICE, [], state="Stopped", object=counts)
+        self.assert_seen(self.view(change), health="ended", before__health="down")
+
+    def test_what_a_look_up_would_tell(self) -> None:
+        for uri in (SERVICE, NODE, CLUSTER, CONTAINER):
+            change = self.event(uri, [], state=None)
+            self.assert_seen(self.view(change), health=needed(uri))
+            self.found(uri, name="x")
+            change = self.event(uri, [], state=None)
+            self.assert_seen(self.view(change), health=ABSENT)
+
+    def test_what_none_would_tell(self) -> None:
+        """No object of a stack says which services it has."""
+        self.assert_seen(self.view(self.event(STACK, state=None)), health=ABSENT)
+        self.assert_seen(self.view(self.event("/api/v1/action/a/")), health=ABSENT)
+        change = self.event("@elsewhere/", type="service", state=None)
+        self.assert_seen(self.view(change), health=ABSENT)
+
+    def test_of_a_parent_that_is_not_known(self) -> None:
+        view = self.view(self.event(CONTAINER, [SERVICE]))
+        self.assert_seen(view, service__health=needed(SERVICE), node__health=ABSENT)
+
+
+class EndedTests(ViewCase):
+    """How a container ended; unknown only if a look-up can tell."""
+
+    def test_of_an_object_that_came_along(self) -> None:
+        self.event(CONTAINER, [], object={})
+        change = self.event(CONTAINER, [], state="Stopped", object={"exit_code": 1})
+        self.assert_seen(self.view(change), ended="failed", health="down", before__ended=ABSENT)
+        change = self.event(CONTAINER, [], state="Terminated", object={"exit_code": 1})
+        self.assert_seen(self.view(change), ended="failed", health="ended")
+        self.assert_seen(self.view(change), before__ended="failed", before__health="down")
+
+    def test_what_has_not_ended(self) -> None:
+        for state in ("Running", "Stopping"):
+            self.assert_seen(self.view(self.event(CONTAINER, [], state=state)), ended=ABSENT)
+
+    def test_other_types(self) -> None:
+        change = self.event(SERVICE, [], state="Stopped")
+        self.assert_seen(self.view(change), ended=ABSENT, before__ended=ABSENT)
+
+    def test_what_a_look_up_will_tell(self) -> None:
+        change = self.event(CONTAINER, [], state="Stopped")
+        view = self.view(change)
+        self.assert_seen(view, ended=needed(CONTAINER), health=needed(CONTAINER))
+        self.found(CONTAINER, state="Stopped", exit_code=2)
+        self.assert_seen(view, ended="failed", health="down", exit_code=2)
+
+    def test_although_its_object_was_known_before(self) -> None:
+        """While it ran it had no exit code, or that of an earlier run."""
+        self.event(CONTAINER, [], object={"name": "web-1"})
+        view = self.view(self.event(CONTAINER, [], state="Stopped"))
+        self.assert_seen(view, ended=needed(CONTAINER), health=needed(CONTAINER))
+        self.found(CONTAINER, state="Stopped", exit_code=2)
+        self.assert_seen(view, ended="failed", health="down", exit_code=2)
+
+    def test_removed_before_the_answer_came(self) -> None:
+        for fields in (None, {"name": "web-1"}):
+            ran = self.event(CONTAINER, [], object=fields)
+            stopped = self.event(CONTAINER, [], state="Stopped")
+            self.at += 1.0
+            self.event(CONTAINER, [], state="Terminated")
+            self.found(CONTAINER, state="Terminated", exit_code=2)
+            self.assert_seen(self.view(stopped), ended="failed")
+            self.assert_seen(self.view(ran), ended=ABSENT, health="ok")
+
+    def test_of_an_end_that_was_told_all_is_as_it_was_told(self) -> None:
+        told = {"exit_code": 2, "name": "web-1"}
+        change = self.event(CONTAINER, [], state="Stopped", object=told)
+        self.event(CONTAINER, [], state="Stopped", object={**told, "image_name": "later"})
+        self.assert_seen(self.view(change), ended="failed", image=ABSENT)
+
+    def test_what_was_not_known_before_will_not_be(self) -> None:
+        self.event(CONTAINER, [], state="Stopped")
+        change = self.event(CONTAINER, [], state="Running")
+        self.assert_seen(self.view(change), before__ended=ABSENT, before__health=ABSENT)
+
+    def test_another_end_is_not_taken_for_this_one(self) -> None:
+        """It was started again, and ended again."""
+        for fields in (None, {"name": "web-1"}):
+            self.inventory = Inventory()
+            ran = self.event(CONTAINER, [], object=fields)
+            stopped = self.event(CONTAINER, [], state="Stopped")
+            self.at += 1.0
+            self.event(CONTAINER, [], state="Running")
+            self.event(CONTAINER, [], state="Stopped", object={"exit_code": 2})
+            self.assert_seen(self.view(stopped), ended=needed(CONTAINER))
+            self.assert_seen(self.view(ran), ended=ABSENT)
+
+    def test_of_what_is_gone_nothing_more_can_be_learned(self) -> None:
+        change = self.event(CONTAINER, [], state="Terminated")
+        self.assert_seen(self.view(change), ended=ABSENT, health="ended")
+        change = self.event(CONTAINER, [], state="Stopped", action="delete")
+        self.assert_seen(self.view(change), ended=ABSENT, health="ended")
+
+    def test_of_what_nothing_is_known(self) -> None:
+        self.assert_seen(self.view(self.event(CONTAINER, [], state=None)), ended=needed(CONTAINER))
+        change = self.event(None, type="container", state="Stopped")
+        self.assert_seen(self.view(change), ended=ABSENT, health=ABSENT)
+
+
+class DeployTests(ViewCase):
+    """The last deploy of a service."""
+
+    def test_none(self) -> None:
+        view = self.view(self.event(SERVICE, []))
+        self.assert_seen(
+            view, deploy="none", image_before=ABSENT, deploy_time=ABSENT, deploy_ago=ABSENT
+        )
+        self.assert_seen(view, service__deploy="none", before__deploy=ABSENT)
+
+    def test_other_types_have_none(self) -> None:
+        for uri in (STACK, NODE, CONTAINER):
+            view = self.view(self.event(uri, []))
+            self.assert_seen(view, deploy=ABSENT, image_before=ABSENT, deploy_ago=ABSENT)
+
+    def test_from_its_begin_to_its_end(self) -> None:
+        """Times are as seen from the change."""
+        self.event(SERVICE, [], object={"image_name": "web:1"})
+        self.at = 100.0
+        change = self.event(SERVICE, [], state="Redeploying", object={"image_name": "web:2"})
+        self.assert_seen(self.view(change), deploy="running", image="web:2", image_before="web:1")
+        self.assert_seen(self.view(change), deploy_time="0 s", deploy_ago="0 s")
+        self.at = 142.0
+        change = self.event(SERVICE, [], state="Partly running")
+        self.assert_seen(self.view(change), deploy="running", deploy_time="42 s", deploy_ago="42 s")
+        self.at = 343.0
+        change = self.event(SERVICE, [], state="Running")
+        self.assert_seen(
+            self.view(change), deploy="done", deploy_time="4 min 3 s", deploy_ago="0 s"
+        )
+        self.assert_seen(
+            self.view(change),
+            before__deploy="running",
+            before__image_before="web:1",
+            before__deploy_time="4 min 3 s",
+        )
+        self.at = 583.0
+        change = self.event(CONTAINER, [SERVICE])
+        self.assert_seen(
+            self.view(change),
+            service__deploy="done",
+            service__deploy_time="4 min 3 s",
+            service__deploy_ago="4 min 0 s",
+            service__image_before="web:1",
+        )
+
+    def test_of_its_creation_no_image_was_before(self) -> None:
+        change = self.event(SERVICE, [], state="Starting")
+        self.assert_seen(self.view(change), deploy="running", image_before=ABSENT)
+
+    def test_overdue(self) -> None:
+        """It goes on, and its age is that of its begin."""
+        self.event(SERVICE, [], state="Redeploying")
+        self.inventory.tick(905.0)
+        [change] = self.inventory.take_derived()
+        self.assert_seen(self.view(change), deploy="overdue", changed=["deploy"])
+        self.assert_seen(self.view(change), deploy_time="15 min 0 s", deploy_ago="15 min 0 s")
+
+    def test_of_a_parent_that_is_not_known(self) -> None:
+        view = self.view(self.event(CONTAINER, [SERVICE]))
+        self.assert_seen(view, service__deploy=needed(SERVICE), service__deploy_ago=needed(SERVICE))
+        self.found(SERVICE, state="Running")
+        self.assert_seen(view, service__deploy="none", service__deploy_ago=ABSENT)

@@ -33,6 +33,17 @@ class FieldOfTests(SynchronousTestCase):
             ("service.labels.job.upper", "service.labels.job"),
             ("before.labels.job", "before.labels.job"),
             ("labels.labels", "labels.labels"),
+            ("health", "health"),
+            ("ended", "ended"),
+            ("deploy", "deploy"),
+            ("deploy_ago", "deploy_ago"),
+            ("update_state", "update_state"),
+            ("service.deploy", "service.deploy"),
+            ("service.image_before", "service.image_before"),
+            ("stack.health", "stack.health"),
+            ("before.health", "before.health"),
+            ("before.ended", "before.ended"),
+            ("before.deploy_time", "before.deploy_time"),
         ):
             self.assertEqual(field_of(tuple(dotted.split("."))), tuple(field.split(".")), dotted)
 
@@ -55,6 +66,8 @@ class FieldOfTests(SynchronousTestCase):
             "before.service.name",
             "action.name",
             "container.name",
+            "service.ended",
+            "stack.deploys",
         ):
             expected = ("action",) if dotted == "action.name" else None
             self.assertEqual(field_of(tuple(dotted.split("."))), expected, dotted)
@@ -95,6 +108,26 @@ class ExplainTests(SynchronousTestCase):
             ("kind", "vanished", "'vanished' is no known kind"),
             ("changed", "stat", "'stat' is no known field (did you mean 'state'?)"),
             ("changed", "xyz", "'xyz' is no known field"),
+            ("changed", "health", "'health' is no known field"),
+            ("health", "OK", "'OK' is no known health (did you mean 'ok'?)"),
+            ("stack.health", "up", "'up' is no known health"),
+            ("ended", "fail", "'fail' is no known way to end (did you mean 'failed'?)"),
+            ("before.ended", "away", "'away' is no known way to end"),
+            (
+                "service.deploy",
+                "overdo",
+                "'overdo' is no known state of a deploy (did you mean 'overdue'?)",
+            ),
+            (
+                "deploy",
+                "rolled-back",
+                "'rolled-back' is no known state of a deploy (did you mean 'rolled back'?)",
+            ),
+            (
+                "update_state",
+                "updateing",
+                "'updateing' is no known state of an update (did you mean 'updating'?)",
+            ),
         ):
             self.assertEqual(explain_unlikely(tuple(path.split(".")), word), said)
 
@@ -110,6 +143,16 @@ class ExplainTests(SynchronousTestCase):
             ("kind", "gone"),
             ("changed", "labels"),
             ("changed", "exit_code"),
+            ("changed", "ended"),
+            ("changed", "deploy"),
+            ("changed", "update_state"),
+            ("health", "down"),
+            ("ended", "oom"),
+            ("deploy", "none"),
+            ("deploy", "rolled back"),
+            ("update_state", "rollback_completed"),
+            ("update_state", "frozen"),
+            ("labels.health", "good"),
             ("name", "runing"),
             ("labels.state", "Runing"),
             ("labels.kind", "anything"),

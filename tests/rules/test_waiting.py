@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.rules.world import SERVICE, STACK, World, message_rule, notices
+from tests.rules.talk import SERVICE, STACK, Talk, make_rule, notices
 from tutumwatch.events.inputs import Answer, Found, Looked, Unanswered
 from tutumwatch.inventory.resource import Change, ChangeKind, Resource
 from tutumwatch.rules.decisions import Decisions, Need, Settled, WaitingRow
@@ -90,14 +90,14 @@ class FullRoomTests(SynchronousTestCase):
     """Memory is bounded whatever happens: beyond 20,000 rows a further one is settled at once."""
 
     def test_a_full_room(self) -> None:
-        world = World.of(message_rule(text="{{ stack.name }}"))
+        talk = Talk.of(make_rule(text="{{ stack.name }}"))
         for number in range(WAITING_MAX_COUNT):
-            world.decider.waiting.add(row(str(number), PLAIN))
-        decisions: Decisions = world.event(SERVICE, parents=[STACK])
+            talk.speaking.waiting.add(row(str(number), PLAIN))
+        decisions: Decisions = talk.event(SERVICE, parents=[STACK])
         waits, settled = decisions.owed
         assert isinstance(waits, WaitingRow)
         assert isinstance(settled, Settled)
         self.assertEqual(settled.row_id, waits.id)
         self.assertEqual([n.text for n in notices(decisions)], ["(unknown) (details unknown)"])
         self.assertEqual(decisions.needs, set())
-        self.assertEqual(len(world.decider.waiting), WAITING_MAX_COUNT)
+        self.assertEqual(len(talk.speaking.waiting), WAITING_MAX_COUNT)

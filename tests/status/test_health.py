@@ -22,8 +22,10 @@ from tutumwatch.outbox.gate import State
 from tutumwatch.outbox.outbox import Outbox
 from tutumwatch.rules.decider import Decider
 from tutumwatch.rules.decisions import Decisions
-from tutumwatch.rules.incidents import Incidents
+from tutumwatch.rules.ignores import Ignores
 from tutumwatch.rules.notice import Notice
+from tutumwatch.rules.routes import Routes
+from tutumwatch.rules.rule_set import RuleSet
 from tutumwatch.settings import Duration
 from tutumwatch.status.health import Health, HealthCheck
 from tutumwatch.stream.factory import DialListener, StreamFactory
@@ -92,12 +94,16 @@ class HealthCheckTests(ServiceTestCase):
         )
         self.addCleanup(self.deliverer.cancel)
         self.addCleanup(self.deliverer.stop)
-        inventory = Inventory()
-        self.decider = Decider(inventory, Incidents({}, inventory, {}), [])
+        self.decider = Decider(Inventory(), RuleSet((), (), Routes(), Ignores(), (), {}))
         self.store_problem = ""
+        self.reload: dict[str, str] = {}
         outbox = Outbox(self.store, {"ops": self.deliverer}, self.clock)
         self.check = HealthCheck(
-            self.decider, outbox, [self.service], lambda: self.store_problem
+            self.decider,
+            outbox,
+            [self.service],
+            lambda: self.store_problem,
+            lambda: self.reload,
         ).check
 
     def make_factory(self, listener: DialListener) -> StreamFactory:
@@ -246,6 +252,18 @@ class HealthCheckTests(ServiceTestCase):
         found = self.check()
         self.assertEqual((found.ok, found.moved_aside_count, found.not_well), (True, 1, []))
         self.assertIn("1 damaged files moved aside", found.summary)
+
+    def test_a_reload_that_failed(self) -> None:
+        """All goes on as it was: that is no reason to be started again, nor to be missed."""
+        self.assertEqual(self.check().reload, {})
+        self.reload = {"state": "ok", "at": "2027-01-15T08:00:00+00:00", "reason": ""}
+        self.assertNotIn("reload", self.check().summary)
+        self.reload["state"], self.reload["reason"] = "failed", "watch.toml:3: url: no URL"
+        found = self.check()
+        self.assertEqual(found.reload["reason"], "watch.toml:3: url: no URL")
+        self.assertIn("the last reload failed, ", found.summary)
+        self.assertEqual(found.not_well, ["stream main is Connecting"])
+        self.assertTrue(found.ok)
 
     def test_what_waits_for_a_notifier_that_is_not_on(self) -> None:
         decisions = Decisions(owed=[notice("for nobody", notifier="gone")])

@@ -54,14 +54,14 @@ class ListeningPort:
 class ServerEndpoint:
     """Listens as the test says, and keeps the factory."""
 
-    def __init__(self, port: Deferred[IListeningPort]) -> None:
+    def __init__(self, *ports: Deferred[IListeningPort]) -> None:
         self.factories: list[IProtocolFactory] = []
-        self._port = port
+        self._ports = list(ports)
 
     def listen(self, protocolFactory: IProtocolFactory) -> Deferred[IListeningPort]:  # noqa: N803 - Twisted's
         """Listen."""
         self.factories.append(protocolFactory)
-        return self._port
+        return self._ports.pop(0)
 
 
 class StatusServiceTests(SdNotifyTestCase):
@@ -196,6 +196,45 @@ class StatusServiceTests(SdNotifyTestCase):
         )
         self.successResultOf(service.stopService())
 
+    def use(self, service: StatusService, endpoint: ServerEndpoint | None) -> Deferred[None]:
+        """Begin to listen elsewhere."""
+        return Deferred.fromCoroutine(service.use(endpoint))
+
+    def test_it_goes_on_listening_elsewhere(self) -> None:
+        """The old port is free before the new one is taken: it may be the same one."""
+        service = self.start(endpoint=ServerEndpoint(succeed(self.port)))
+        elsewhere, port = ServerEndpoint(succeed(other := ListeningPort())), self.port
+        done = self.use(service, elsewhere)
+        self.assertEqual((port.is_closing, elsewhere.factories), (True, []))
+        port.closed.callback(None)
+        self.successResultOf(done)
+        self.assertIs(service.port, other)
+        other.closed.callback(None)
+        self.successResultOf(self.use(service, None))
+        self.assertIsNone(service.port)
+        self.successResultOf(self.use(service, ServerEndpoint(succeed(ListeningPort()))))
+        self.assertIsNotNone(service.port)
+
+    def test_where_it_cannot_it_stays_where_it_was(self) -> None:
+        before = ServerEndpoint(succeed(self.port), succeed(ListeningPort()))
+        service = self.start(endpoint=before)
+        self.port.closed.callback(None)
+        taken = CannotListenError("127.0.0.1", 9797, OSError(98, "Address already in use"))
+        self.successResultOf(self.use(service, ServerEndpoint(fail(taken))))
+        self.assertIsNot(service.port, self.port)
+        self.assertEqual(len(before.factories), 2)
+        self.assertIn("no /healthz: [Errno 98]", self.lines()[1][1])
+        self.assertEqual(self.lines()[2][1], "health: http://127.0.0.1:9797/healthz")
+
+    def test_stopped_meanwhile_it_listens_nowhere(self) -> None:
+        service = self.start(endpoint=ServerEndpoint(succeed(self.port)))
+        elsewhere = ServerEndpoint(succeed(ListeningPort()))
+        done = self.use(service, elsewhere)
+        service.stopService()
+        self.port.closed.callback(None)
+        self.successResultOf(done)
+        self.assertEqual((service.port, elsewhere.factories), (None, []))
+
     def test_any_other_failure_is_told_as_well(self) -> None:
         self.start(endpoint=ServerEndpoint(fail(ValueError("no such interface"))))
         ((level, text),) = self.lines()
@@ -237,6 +276,7 @@ class StatusServiceTests(SdNotifyTestCase):
                 "open_incidents": [],
                 "counts": {},
                 "moved_aside_count": 0,
+                "reload": {},
             },
         )
         self.assertTrue(body.endswith("}\n"))

@@ -10,6 +10,7 @@ import click
 from tutumwatch import __version__
 from tutumwatch.cli.finding import CONFIG_OPTION, load
 from tutumwatch.cli.outbox import outbox
+from tutumwatch.cli.silence import silence
 from tutumwatch.cli.status import status
 from tutumwatch.config.plans import Configuration
 from tutumwatch.rules.vocabulary import suggestion
@@ -22,6 +23,7 @@ def cli() -> None:
 
 
 cli.add_command(outbox)
+cli.add_command(silence)
 cli.add_command(status)
 
 
@@ -113,8 +115,8 @@ def check(config: str | None) -> None:
         for what, things in (
             ("watched streams", configuration.streams),
             ("notifiers on", configuration.notifiers),
-            ("message rules", configuration.messages),
-            ("incident rules", configuration.incidents),
+            ("message rules", configuration.rules.messages),
+            ("incident rules", configuration.rules.incidents),
         )
     )
     click.echo(f"{configuration.source}: no mistakes ({counts})")

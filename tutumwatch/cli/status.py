@@ -14,7 +14,7 @@ from tutumwatch.cli.terminal import counted, listed, visible
 from tutumwatch.control.client import NobodyAnswersError, NotRunningError, ask
 from tutumwatch.control.wire import AskStatus, socket_path
 from tutumwatch.outbox.sqlite.reading import UnreadableStoreError, open_to_read
-from tutumwatch.status.health import Health
+from tutumwatch.status.health import RELOAD_FAILED, Health
 
 _COUNTS = {
     "events": "events",
@@ -97,6 +97,8 @@ def _description(health: Health, dead: Mapping[str, int]) -> Iterator[str]:
     aside = counted(health.moved_aside_count, "damaged file")
     moved = f"; {aside} moved aside: see the log" if health.moved_aside_count else ""
     yield visible(f"store: {health.store}{moved}")
+    if health.reload.get("state") == RELOAD_FAILED:
+        yield visible(f"the last reload failed: {health.reload['reason']}")
     yield from (visible(f"open incident: {name}") for name in health.open_incidents)
     if dead:
         yield f"dead letters: {listed(dead.items())} (`tutumwatch outbox list` has them)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import tomllib
 from collections.abc import Mapping
@@ -9,13 +10,16 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import attrs
+
 from tutumwatch.config.environment import Environment
 from tutumwatch.config.heartbeat import read_heartbeat
 from tutumwatch.config.lines import scan_lines
 from tutumwatch.config.mistakes import ConfigurationError, Mistake, Mistakes
 from tutumwatch.config.notifiers import read_notifiers
 from tutumwatch.config.plans import Configuration
-from tutumwatch.config.rules import RulesReader
+from tutumwatch.config.rules import GENERAL, read_rules
+from tutumwatch.config.rules import TABLES as RULE_TABLES
 from tutumwatch.config.status import read_status
 from tutumwatch.config.store import read_store
 from tutumwatch.config.streams import read_streams
@@ -23,9 +27,12 @@ from tutumwatch.config.values import describe
 from tutumwatch.rules.notice import Destination
 from tutumwatch.rules.vocabulary import suggestion
 
-TABLES = ("streams", "store", "status", "heartbeat", "notifiers", "messages", "incidents")
+TABLES = ("streams", "store", "status", "heartbeat", "notifiers", *RULE_TABLES, "tests")
+# All other tables are rules, and what goes with them.
+_SETTINGS = frozenset({"streams", "store", "status", "heartbeat", "notifiers"})
 TUTORIAL, DOCKER = "tutorial.toml", "docker.toml"
 ENVIRONMENT = "the environment"
+ID_CHARS = 12
 
 _SYNTAX_LINE = re.compile(r" \(at line (\d+), (column \d+)\)$")
 
@@ -40,10 +47,11 @@ def load_configuration(
     if path is None:
         text = resources.files("tutumwatch.config").joinpath(built_in).read_text("utf-8")
         # Lines of a file that its user never saw would be no help.
-        return _read(tomllib.loads(text), ENVIRONMENT, Mistakes(), environment)
-    text = _text_of(path)
-    raw = _parse(text, path)
-    return _read(raw, path, Mistakes(scan_lines(text)), environment)
+        configuration = _read(tomllib.loads(text), ENVIRONMENT, Mistakes(), environment)
+    else:
+        text = _text_of(path)
+        configuration = _read(_parse(text, path), path, Mistakes(scan_lines(text)), environment)
+    return attrs.evolve(configuration, id=hashlib.sha256(text.encode()).hexdigest()[:ID_CHARS])
 
 
 def _text_of(path: str) -> str:
@@ -68,9 +76,10 @@ def _read(
     raw: Mapping[str, Any], source: str, mistakes: Mistakes, environment: Environment
 ) -> Configuration:
     for key in raw:
-        if key not in TABLES:
-            known = f"; known are {', '.join(TABLES)}"
-            mistakes.add((key,), f"there is no such table{suggestion(key, TABLES)}{known}")
+        if key not in TABLES and key not in GENERAL:
+            known = f"; known are the tables {', '.join(TABLES)} and the keys {', '.join(GENERAL)}"
+            near = suggestion(key, (*TABLES, *GENERAL))
+            mistakes.add((key,), f"there is no such table or key{near}{known}")
     streams = read_streams(_tables(raw, "streams", mistakes), environment, mistakes)
     if raw.get("streams", {}) == {}:
         mistakes.add((), "no stream is named; add a [streams.main] table")
@@ -80,15 +89,14 @@ def _read(
         plan.name: Destination(plan.name, plan.kind.escape, plan.kind.drops_orphans)
         for plan in notifiers
     }
-    rules = RulesReader(destinations, tuple(notifier_tables), mistakes)
+    names = [stream.name for stream in streams]
     configuration = Configuration(
         source=source,
         streams=tuple(streams),
         notifiers=tuple(notifiers),
         off=off,
         passed_over=tuple(passed_over),
-        messages=tuple(rules.read_messages(_array(raw, "messages", mistakes))),
-        incidents=tuple(rules.read_incidents(_array(raw, "incidents", mistakes))),
+        rules=read_rules(raw, destinations, tuple(notifier_tables), names, mistakes),
         store_path=read_store(
             raw.get("store", {}),
             streams,
@@ -98,6 +106,7 @@ def _read(
         ),
         status=read_status(raw.get("status", {}), environment, mistakes),
         heartbeat=read_heartbeat(raw.get("heartbeat", {}), environment, mistakes),
+        written={name: table for name, table in raw.items() if name not in _SETTINGS},
     )
     if mistakes.found:
         raise ConfigurationError(source, mistakes.found)
@@ -110,11 +119,3 @@ def _tables(raw: Mapping[str, Any], name: str, mistakes: Mistakes) -> Mapping[st
         return tables
     mistakes.add((name,), f"expected tables such as [{name}.main], got {describe(tables)}")
     return {}
-
-
-def _array(raw: Mapping[str, Any], name: str, mistakes: Mistakes) -> list[Any]:
-    array = raw.get(name, [])
-    if isinstance(array, list):
-        return array
-    mistakes.add((name,), f"expected tables such as [[{name}]], got {describe(array)}")
-    return []

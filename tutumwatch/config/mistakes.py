@@ -61,6 +61,19 @@ class Mistakes:
         self.found.append(Mistake(f"{where} ({name!r})" if name else where, what, line))
         self._places.add(place)
 
+    def reporter(self, place: Place, name: str = "") -> Callable[[str, str], None]:
+        """Give what compilers of rules tell of mistakes: the dotted key below a place, and what.
+
+        A part that is a number is the place of a table in an array, from 0.
+        """
+
+        def mistake(where: str, what: str) -> None:
+            parts = where.split(".") if where else ()
+            below = (int(part) if part.isdecimal() else part for part in parts)
+            self.add((*place, *below), what, name)
+
+        return mistake
+
     def is_wrong(self, place: Place) -> bool:
         """Say whether a mistake was noted at this very place."""
         return place in self._places

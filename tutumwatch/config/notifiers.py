@@ -102,7 +102,7 @@ def _read_notifier(
     if not any(mistakes.is_wrong((*place, key)) for key in own_keys):
         notifier = mistakes.attempt(place, raw, lambda: kind.make(settings))
     pace = mistakes.attempt(place, raw, lambda: kind.pace.with_settings(settings))
-    mistakes.attempt(place, raw, lambda: require_ca_file(settings.ca_file))
+    trust = mistakes.attempt(place, raw, lambda: require_ca_file(settings.ca_file))
     if notifier is None or pace is None:
         return None
-    return NotifierPlan(name, kind, notifier, pace, settings.ca_file)
+    return NotifierPlan(name, kind, notifier, pace, settings.ca_file, settings, trust or "")

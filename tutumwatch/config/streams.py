@@ -45,7 +45,7 @@ def _read_stream(
     if settings is None:
         return None
     _check_timers(settings, place, mistakes)
-    mistakes.attempt(place, raw, lambda: require_ca_file(settings.ca_file))
+    trust = mistakes.attempt(place, raw, lambda: require_ca_file(settings.ca_file))
     url = mistakes.attempt(place, raw, lambda: _url(settings, environment))
     rest = mistakes.attempt(place, raw, lambda: _rest(settings, environment))
     if any(mistakes.is_wrong((*place, key)) for key in _CREDENTIALS):
@@ -53,7 +53,7 @@ def _read_stream(
     credentials = mistakes.attempt(place, raw, lambda: _credentials(settings, environment))
     if url is None or rest is None or credentials is None:
         return None
-    return StreamPlan(name, url, rest, credentials, settings)
+    return StreamPlan(name, url, rest, credentials, settings, trust or "")
 
 
 def _check_timers(settings: StreamSettings, place: Place, mistakes: Mistakes) -> None:

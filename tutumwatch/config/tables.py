@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar, get_type_hints
 
@@ -101,15 +103,18 @@ def _explain_unset(problem: UnsetError, *, may_be_off: bool) -> str:
     return f"{remedy}, or optional = true to do without" if may_be_off else remedy
 
 
-def require_ca_file(path: str | None) -> None:
+def require_ca_file(path: str | None) -> str:
     """Check that a ``ca_file``, if there is one, holds certificates.
 
+    :return: a digest of what it holds, empty without one: a file that was replaced has another.
     :raises ValueError: naming the key and what is wrong.
     """
     if path is None:
-        return
+        return ""
     try:
         load_trust_root(path)
-    except ValueError as problem:
+        content = Path(path).read_bytes()
+    except (OSError, ValueError) as problem:
         message = f"ca_file: {problem}"
         raise ValueError(message) from problem
+    return hashlib.sha256(content).hexdigest()

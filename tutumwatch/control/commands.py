@@ -10,7 +10,18 @@ import attrs
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from tutumwatch.control.wire import AskDrop, AskRetry, AskStatus, Fate, Question, Reply
+from tutumwatch.control.silencing import Silencing
+from tutumwatch.control.wire import (
+    AskDrop,
+    AskRetry,
+    AskSilence,
+    AskSilences,
+    AskStatus,
+    AskUnsilence,
+    Fate,
+    Question,
+    Reply,
+)
 from tutumwatch.events.inputs import Drop, Input, OwedRow, Retry
 from tutumwatch.outbox.store import Store, StoreUnwritableError
 from tutumwatch.rules.decisions import Decisions, Dropped, Revived
@@ -26,12 +37,14 @@ class Commands:
     :param carry_out: takes an input; fires when it is committed, with all that was decided then.
     :param now: gives the watch's time.
     :param status: says how the watcher is.
+    :param silencing: makes, ends and lists silences.
     """
 
     _store: Store
     _carry_out: Callable[[Input], Deferred[Decisions]]
     _now: Callable[[], float]
     _status: Callable[[], Mapping[str, Any]]
+    _silencing: Silencing
 
     _log = Logger()
 
@@ -45,6 +58,12 @@ class Commands:
                     return self._told("retry", await self._retry(ids))
                 case AskDrop(ids=ids):
                     return self._told("drop", await self._drop(ids))
+                case AskSilence():
+                    return await self._silencing.add(question)
+                case AskUnsilence():
+                    return await self._silencing.end(question)
+                case AskSilences():
+                    return self._silencing.list_all()
                 case _:
                     assert_never(question)
         except StoreUnwritableError as problem:

@@ -153,4 +153,54 @@ class Drop(Kept, frozen=True):
     at: float
 
 
-Input: TypeAlias = Started | Message | Link | Looked | Listed | Tick | Retry | Drop
+class Silence(Kept, frozen=True):
+    """A person wants nothing to be said for a while of what matches.
+
+    ``match``: tables as a rule's ``match``, of which one must match; a ``rule`` among the fields is
+    the name of what would speak. ``starts`` and ``ends`` are on the watch's time.
+    """
+
+    id: str
+    match: Any
+    starts: float
+    ends: float
+    comment: str
+    by: str
+    at: float
+
+
+class Unsilence(Kept, frozen=True):
+    """A person ends a silence, or one that has not begun."""
+
+    id: str
+    at: float
+
+
+class Reloaded(Kept, frozen=True):
+    """Other rules count from now on; ``id`` names the configuration that they are from."""
+
+    id: str
+    at: float
+
+
+class Resolve(Kept, frozen=True):
+    """A person closes the incidents that are open under a key."""
+
+    key: str
+    at: float
+
+
+Input: TypeAlias = (
+    Started
+    | Message
+    | Link
+    | Looked
+    | Listed
+    | Tick
+    | Retry
+    | Drop
+    | Silence
+    | Unsilence
+    | Reloaded
+    | Resolve
+)

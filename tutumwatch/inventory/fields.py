@@ -5,7 +5,7 @@ An allow-list: an object holds environment variables, which hold passwords.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import attrs
@@ -18,11 +18,13 @@ SCALARS: Mapping[str, str] = {
     "exit_code_msg": "exit_code_msg",
     "running": "running_num_containers",
     "target": "target_num_containers",
+    "update_state": "update_state",  # of our bridge alone
     "host": "external_fqdn",
     "region": "region",
 }
 LABELS = "labels"
 FIELDS = frozenset({*SCALARS, LABELS})
+_STATE = ("state",)
 NAMES = ("name", "nickname", "external_fqdn")
 # A parent's JSON name in an object. A container's object leaves out its stack and node cluster.
 PARENTS = ("object", "service", "stack", "node", "node_cluster")
@@ -63,9 +65,9 @@ def read_object(fields: Mapping[str, Any]) -> ObjectFacts:
     if isinstance(labels, dict):
         kept[LABELS] = _read_labels(labels) if labels else {}
     return ObjectFacts(
-        name=_first_text(fields, NAMES),
-        state=_first_text(fields, ("state",)),
-        parents=tuple(v for p in PARENTS if (v := _first_text(fields, (p,)))),
+        name=next(_texts(fields, NAMES), None),
+        state=next(_texts(fields, _STATE), None),
+        parents=tuple(_texts(fields, PARENTS)),
         fields=kept,
     )
 
@@ -78,9 +80,8 @@ def _read_labels(labels: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _first_text(fields: Mapping[str, Any], names: tuple[str, ...]) -> str | None:
+def _texts(fields: Mapping[str, Any], names: tuple[str, ...]) -> Iterator[str]:
     for name in names:
         value = fields.get(name)
         if value and isinstance(value, str):
-            return value[:VALUE_MAX_CHARS]
-    return None
+            yield value[:VALUE_MAX_CHARS]

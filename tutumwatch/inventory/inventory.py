@@ -7,28 +7,23 @@ wanted again.
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Set as AbstractSet
-from functools import lru_cache
-from typing import Any
 
 import attrs
 from msgspec.structs import replace
 
 from tutumwatch.events.event import Event
-from tutumwatch.events.inputs import CONNECTED, LINK_TYPES, Found, Link, LinkType, Looked, Missing
+from tutumwatch.events.inputs import CONNECTED, LINK_TYPES, Link, LinkType, Looked
 from tutumwatch.events.resource_uri import parse_resource_uri
-from tutumwatch.inventory.fields import PARENTS_INCOMPLETE, read_object
-from tutumwatch.inventory.resource import (
-    GONE_STATE,
-    TERMINATING_STATE,
-    Change,
-    Key,
-    Resource,
-    change_of,
-)
-from tutumwatch.inventory.survey import in_words
+from tutumwatch.inventory.after import after_event, after_looked, shared
+from tutumwatch.inventory.deadlines import DEPLOY_DEADLINE_SECONDS, Deadlines
+from tutumwatch.inventory.deploys import DONE, FAILED, deploy_ended, deploy_overdue
+from tutumwatch.inventory.health import Wellness, wellness_of
+from tutumwatch.inventory.links import after_link, caught_up, gone_blind, key_of_link, key_of_stream
+from tutumwatch.inventory.resource import Change, ChangeKind, Deploy, Key, Resource, change_of
 
 RESOURCES_MAX_COUNT = 200_000
 GONE_KEPT_SECONDS = 600.0
@@ -46,20 +41,36 @@ class Inventory:
 
     is_needed: Callable[[Key], bool] = attrs.field(default=lambda _key: False)
     _max_count: int = RESOURCES_MAX_COUNT
+    _deploy_deadline_seconds: float = DEPLOY_DEADLINE_SECONDS
     evicted_count: int = 0
     # Ordered dictionaries: taking the first of a plain one is slow once many before it were taken.
     _resources: OrderedDict[Key, Resource] = attrs.field(factory=OrderedDict)
     _gone: OrderedDict[Key, float] = attrs.field(factory=OrderedDict)
+    # Nothing is to be forgotten before: asking for the first one on every event takes longer.
+    _forget_at: float = math.inf
     _children: dict[Key, set[Key]] = attrs.field(factory=dict)
     _unsaved: set[Key] = attrs.field(factory=set)
+    _derived: list[Change] = attrs.field(factory=list)
+    _deadlines: Deadlines = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._deadlines = Deadlines(self._resources, self._deploy_deadline_seconds)
 
     def __len__(self) -> int:
         """Count the resources that are known."""
         return len(self._resources)
 
+    def __iter__(self) -> Iterator[Resource]:
+        """Give every resource that is known, also those that are gone."""
+        return iter(list(self._resources.values()))
+
     def get(self, key: Key) -> Resource | None:
         """Give what is known of a resource, or None."""
         return self._resources.get(key)
+
+    def resources(self) -> list[Resource]:
+        """Give all resources that are known, our own connections and what is gone among them."""
+        return list(self._resources.values())
 
     def resources_of(self, stream: str) -> Iterator[Resource]:
         """Give the resources that are known of a stream's platform and are not gone."""
@@ -94,7 +105,10 @@ class Inventory:
             self._index(None, resource)
         gone = [r for r in self._resources.values() if r.gone_at is not None]
         for resource in sorted(gone, key=lambda r: r.gone_at or 0.0):
-            self._gone[resource.key] = resource.gone_at or 0.0
+            self._add_gone(resource.key, resource.gone_at or 0.0)
+        for resource in self._resources.values():
+            if resource.deploy is not None:
+                self._deadlines.follow(resource)
 
     def forget_others(self, streams: AbstractSet[str], notifiers: AbstractSet[str]) -> None:
         """Forget what no stream that is watched, and no notifier that is on, can tell of."""
@@ -109,10 +123,51 @@ class Inventory:
         """Know of no stream how it is: we did not run, and have seen nothing since then."""
         for key, known in self._resources.items():
             if key[1] == LinkType.STREAM.value:
-                was_blind_since = (known.fields or {}).get("blind_since")
-                fields = {"blind_since": was_blind_since or since}
-                self._resources[key] = replace(known, state=None, fields=fields)
+                self._resources[key] = gone_blind(known, since)
                 self._unsaved.add(key)
+        self._deadlines.set_again()
+
+    def catch_up(self, stream: str) -> None:
+        """Know that a stream's platform has told, since the last connect, all that it has."""
+        key = key_of_stream(stream)
+        known = self._resources.get(key)
+        if known is not None and known.state == CONNECTED:
+            self._resources[key] = caught_up(known)
+            self._unsaved.add(key)
+            self._deadlines.set_again()
+
+    def set_deploy_deadline(self, seconds: float) -> None:
+        """Give every deploy that runs another deadline; what is overdue stays so."""
+        self._deadlines.deadline_seconds = seconds
+        self._deadlines.set_again()
+
+    def next_due(self) -> float | None:
+        """Give when a deploy becomes overdue if nothing is heard of it."""
+        return self._deadlines.next_due()
+
+    def tick(self, now: float) -> None:
+        """Let deploys that last too long be overdue; :meth:`take_derived` has the changes.
+
+        One of a service from which nothing is expected any more, as of a job that is through, is
+        done instead.
+        """
+        self._derived.clear()
+        for key in self._deadlines.take_due(now):
+            service = self._resources[key]
+            if service.deploy is not None:
+                deploy = deploy_overdue(service.deploy)
+                if wellness_of(service, self.children_of) is Wellness.ENDED:
+                    deploy = deploy_ended(deploy, DONE, now)
+                change_id = f"{key[0]}/deploy-{key[2]}-{deploy.state}-{deploy.since}"
+                self._derive(change_id, service, deploy, now)
+
+    def take_derived(self) -> list[Change]:
+        """Give the changes of other resources that the last input brought about, once.
+
+        The next input forgets those that nobody took.
+        """
+        derived, self._derived = self._derived, []
+        return derived
 
     def apply_event(
         self, event: Event, change_id: str, stream: str, number: int, at: float
@@ -121,50 +176,26 @@ class Inventory:
 
         An event without a usable resource_uri gives a Change and leaves no trace.
         """
-        self._forget_gone(at)
+        self._begin(at)
         named = parse_resource_uri(event.resource_uri or "")
-        key = (stream, _shared(event.type), named.uuid if named is not None else "")
+        key = (stream, shared(event.type), named.uuid if named is not None else "")
         before = self._resources.get(key)
-        known = before or Resource(key, event.resource_uri or "", since=at)
-        before_state = known.state
-        if isinstance(event.object, dict):
-            known = _with_object(known, event.object)
-        state = _shared(event.state) if event.state else known.state
-        parents, complete = known.parents, known.parents_complete
-        if event.parents is not None:
-            complete = True
-            if parents is None or [*parents] != event.parents:
-                parents = tuple(map(_shared, event.parents))
-        gone = event.action == "delete" or _is_terminated(state)
-        # Not replace(), and only once: one is made for every event.
-        after = Resource(
-            known.key,
-            known.uri,
-            known.name,
-            state,
-            parents,
-            complete,
-            known.fields,
-            number,
-            known.since if state == before_state else at,
-            at,
-            _gone_at(known, at) if gone else None,
-        )
+        after = after_event(before, key, event, number, at)
         if named is not None:
             self._keep(before, after)
-        return change_of(change_id, before, after, event.action, event.date or "")
+        change = change_of(change_id, before, after, event.action, event.date or "")
+        if key[1] == "action" and after.has_failed:
+            self._fail_deploys(change)
+        return change
 
     def apply_link(self, link: Link, change_id: str) -> Change:
         """Take in the state of a connection of ours: a stream and a notifier are resources."""
-        self._forget_gone(link.at)
-        stream = link.name if link.type is LinkType.STREAM else ""
-        key = (stream, link.type.value, link.name)
-        before = self._resources.get(key)
-        known = before or Resource(key, "", name=link.name, parents=(), parents_complete=True)
-        since = known.since if known.state == link.state else link.at
-        fields = {"reason": link.reason, **_blindness(known, link)}
-        after = replace(known, state=link.state, since=since, seen=link.at, fields=fields)
+        self._begin(link.at)
+        before = self._resources.get(key_of_link(link))
+        after = after_link(before, link)
         self._keep(before, after)
+        if link.type is LinkType.STREAM:
+            self._deadlines.set_again()
         return change_of(change_id, before, after)
 
     def apply_looked(self, looked: Looked, change_id: str) -> Change | None:
@@ -173,44 +204,51 @@ class Inventory:
         What arrived since it was asked knows better: then the answer only tells name and fields
         that were never told. None if nothing was learned.
         """
-        self._forget_gone(looked.at)
+        self._begin(looked.at)
         named = parse_resource_uri(looked.resource_uri)
         if named is None:
             return None
         key = (looked.stream, named.type, named.uuid)
         before = self._resources.get(key)
-        known = before or Resource(key, looked.resource_uri, since=looked.at)
-        is_old = known.number > looked.asked
-        match looked.answer:
-            case Missing() if not is_old:
-                # Nothing more can be learned of it: what is not known is absent from now on.
-                after = replace(
-                    known,
-                    parents=known.parents or (),
-                    parents_complete=True,
-                    fields=known.fields or {},
-                    gone_at=_gone_at(known, looked.at),
-                )
-            case Found(fields) if known.fields is None or not is_old:
-                after = _with_object(known, fields)
-                if is_old and known.state:
-                    after = replace(after, state=known.state)
-                elif _is_terminated(after.state):
-                    after = replace(after, gone_at=_gone_at(known, looked.at))
-                elif not _is_terminating(after):
-                    # A restarted platform may have again what was gone.
-                    after = replace(after, gone_at=None)
-            case _:
-                return None
-        since = known.since if after.state == known.state else looked.at
-        after = replace(after, since=since, seen=looked.at)
+        after = after_looked(before, key, looked)
+        if after is None:
+            return None
         self._keep(before, after)
-        return change_of(change_id, before, after)
+        change = change_of(change_id, before, after)
+        # Of an action that was not known nobody can tell whether it is of the present deploy.
+        if before is not None and after.has_failed:
+            self._fail_deploys(change)
+        return change
+
+    def _begin(self, at: float) -> None:
+        """Let go of what the input before this one left, and of what is gone for long."""
+        if self._derived:
+            self._derived.clear()
+        if at >= self._forget_at:
+            self._forget_gone(at)
+
+    def _fail_deploys(self, action: Change) -> None:
+        """Let the running deploys of what an action was done to be failed."""
+        for key in action.after.parent_keys():
+            service = self._resources.get(key)
+            if service is None or service.deploy is None or service.gone_at is not None:
+                continue
+            if service.deploy.goes_on:
+                deploy = deploy_ended(service.deploy, FAILED, action.at)
+                self._derive(f"{action.id}/deploy-{key[2]}", service, deploy, action.at)
+
+    def _derive(self, change_id: str, before: Resource, deploy: Deploy, at: float) -> None:
+        after = replace(before, deploy=deploy)
+        self._resources[after.key] = after
+        self._unsaved.add(after.key)
+        self._deadlines.follow(after)
+        changed = frozenset({"deploy"})
+        self._derived.append(Change(change_id, ChangeKind.CHANGED, before, after, changed, at))
 
     def _keep(self, before: Resource | None, after: Resource) -> None:
         key = after.key
         self._unsaved.add(key)
-        if after.is_finished:
+        if key[1] == "action" and after.is_finished:
             if before is not None:
                 self._remove(key)
             return
@@ -218,18 +256,25 @@ class Inventory:
             self._make_room()
         self._resources[key] = after
         self._resources.move_to_end(key)
-        if before is None or before.parents != after.parents:
+        if before is None or before.parents is not after.parents:
             self._index(before, after)
         if after.gone_at is None:
-            self._gone.pop(key, None)
+            if before is not None and before.gone_at is not None:
+                del self._gone[key]
         elif key not in self._gone:
             self._add_gone(key, after.gone_at)
+        if after.deploy is not None:
+            self._deadlines.follow(after)
 
     def _add_gone(self, key: Key, gone_at: float) -> None:
         last = next(reversed(self._gone.values()), gone_at)
         self._gone[key] = gone_at
         if last > gone_at:  # after a restart, or by a clock that was wrong
             self._gone = OrderedDict(sorted(self._gone.items(), key=lambda entry: entry[1]))
+        is_full = len(self._gone) > GONE_MAX_COUNT
+        self._forget_at = min(
+            self._forget_at, -math.inf if is_full else gone_at + GONE_KEPT_SECONDS
+        )
 
     def _index(self, before: Resource | None, after: Resource | None) -> None:
         """Move a resource, which may have been or be nothing, from its old to its new parents."""
@@ -246,14 +291,17 @@ class Inventory:
     def _remove(self, key: Key) -> None:
         self._index(self._resources.pop(key), None)
         self._gone.pop(key, None)
+        self._deadlines.forget(key)
         self._unsaved.add(key)
 
     def _forget_gone(self, now: float) -> None:
         while self._gone:
             key, gone_at = next(iter(self._gone.items()))
-            if gone_at + GONE_KEPT_SECONDS > now and len(self._gone) <= GONE_MAX_COUNT:
+            self._forget_at = gone_at + GONE_KEPT_SECONDS
+            if self._forget_at > now and len(self._gone) <= GONE_MAX_COUNT:
                 return
             self._remove(key)
+        self._forget_at = math.inf
 
     def _make_room(self) -> None:
         for _ in range(len(self._resources)):
@@ -265,52 +313,3 @@ class Inventory:
             else:
                 self._remove(key)
                 self.evicted_count += 1
-
-
-# Thousands of resources share a few types, states and parents: each is kept once.
-# Not sys.intern, which on Python 3.12 keeps a text for ever.
-@lru_cache(maxsize=8192)
-def _shared(text: str) -> str:
-    return text
-
-
-def _with_object(known: Resource, fields: Mapping[str, Any]) -> Resource:
-    """Give a resource with what its object says; parents that an event named are not fewer."""
-    facts = read_object(fields)
-    parents, complete = known.parents, known.parents_complete
-    if not complete:
-        complete = known.type not in PARENTS_INCOMPLETE
-        parents = facts.parents if facts.parents or complete else parents
-    return replace(
-        known,
-        name=facts.name or known.name,
-        state=facts.state or known.state,
-        parents=parents,
-        parents_complete=complete,
-        fields=facts.fields,
-    )
-
-
-def _blindness(known: Resource, link: Link) -> dict[str, Any]:
-    """Give since when a stream is blind; once it is back, for how long it was."""
-    if link.type is not LinkType.STREAM:
-        return {}
-    fields = known.fields or {}
-    if link.state != CONNECTED:
-        was_connected = known.state == CONNECTED
-        blind_since = link.at if was_connected else fields.get("blind_since")
-        return {} if blind_since is None else {"blind_since": blind_since}
-    blind_since = fields.get("blind_since")
-    return {} if blind_since is None else {"blind": in_words(link.at - blind_since)}
-
-
-def _is_terminated(state: str | None) -> bool:
-    return state is not None and state.lower() == GONE_STATE
-
-
-def _is_terminating(resource: Resource) -> bool:
-    return (resource.state or "").lower() == TERMINATING_STATE
-
-
-def _gone_at(known: Resource, at: float) -> float:
-    return at if known.gone_at is None else known.gone_at

@@ -15,7 +15,8 @@ Key: TypeAlias = tuple[str, str, str]
 
 GONE_STATE = "terminated"
 TERMINATING_STATE = "terminating"
-FINISHED_ACTION_STATES = frozenset({"success", "failed", "canceled"})
+FAILED_ACTION_STATE = "failed"
+FINISHED_ACTION_STATES = frozenset({"success", FAILED_ACTION_STATE, "canceled"})
 
 
 class ChangeKind(Enum):
@@ -27,6 +28,25 @@ class ChangeKind(Enum):
     GONE = "gone"
 
 
+class Deploy(msgspec.Struct, frozen=True, gc=False):
+    """The last deploy of a service (:mod:`tutumwatch.inventory.deploys`).
+
+    ``state``: "running", "done", "failed", "rolled back" or "overdue". ``since``: when it began;
+    ``ended_at``: None while it is running or overdue. ``image_before``: the image that it replaces,
+    None if that is not known.
+    """
+
+    state: str
+    since: float
+    ended_at: float | None = None
+    image_before: str | None = None
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether it has not ended: it is running or overdue."""
+        return self.ended_at is None
+
+
 # Structs, because one of each is made for every event: attrs takes four times as long. gc=False:
 # they hold texts, numbers and tuples, so 200,000 of them need not be searched for cycles.
 class Resource(msgspec.Struct, frozen=True, gc=False):
@@ -36,6 +56,10 @@ class Resource(msgspec.Struct, frozen=True, gc=False):
     rules call them (:mod:`tutumwatch.inventory.fields`), None until it was looked up or sent
     along. ``number``: that of the last message about it. ``since``: when its state began;
     ``seen``: when it was last heard of; ``gone_at``: when it ended.
+
+    ``ended``: how a container ended ("clean", "failed", "oom" or "stopped"), empty while it has
+    not or while that is not known; ``was_stopping``: it was being stopped. ``deploy``: the last one
+    of a service, None if it never had one.
     """
 
     key: Key
@@ -49,6 +73,9 @@ class Resource(msgspec.Struct, frozen=True, gc=False):
     since: float = 0.0
     seen: float = 0.0
     gone_at: float | None = None
+    ended: str = ""
+    was_stopping: bool = False
+    deploy: Deploy | None = None
 
     @property
     def stream(self) -> str:
@@ -65,6 +92,11 @@ class Resource(msgspec.Struct, frozen=True, gc=False):
         """Whether it is an action that nothing will be heard of again."""
         return self.key[1] == "action" and (self.state or "").lower() in FINISHED_ACTION_STATES
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether it is an action that failed."""
+        return self.key[1] == "action" and (self.state or "").lower() == FAILED_ACTION_STATE
+
     def parent_keys(self) -> list[Key]:
         """Give the keys of its known parents, in the order of the message."""
         names = (parse_resource_uri(uri) for uri in self.parents or ())
@@ -75,8 +107,9 @@ class Change(msgspec.Struct, frozen=True):
     """What one input did: the resource before and after it.
 
     ``changed`` names the attributes and fields that differ; a new resource counts every one that
-    is known as changed. ``action`` (create, update, delete...) and ``date`` are what the event
-    said; empty for what is no event. ``late``: it happened while we were not listening.
+    is known as changed. A deploy differs if its state does, or if it is another one. ``action``
+    (create, update, delete...) and ``date`` are what the event said; empty for what is no event.
+    ``late``: it happened while we were not listening.
     """
 
     id: str
@@ -110,14 +143,19 @@ _UNKNOWN = Resource(("", "", ""), "")
 
 def _changed(before: Resource | None, after: Resource) -> frozenset[str]:
     old = before or _UNKNOWN
-    changed = set()
+    changed: list[str] = []
     if old.state != after.state:
-        changed.add("state")
+        changed.append("state")
     if old.name != after.name:
-        changed.add("name")
-    if old.parents != after.parents:
-        changed.add("parents")
-    if old.fields is not after.fields:
+        changed.append("name")
+    if old.parents is not after.parents and old.parents != after.parents:
+        changed.append("parents")
+    if old.ended != after.ended:
+        changed.append("ended")
+    if old.deploy is not after.deploy and old.deploy != after.deploy:
+        changed.append("deploy")
+    if old.fields is not after.fields and old.fields != after.fields:
         were, are = old.fields or {}, after.fields or {}
-        changed |= {name for name in were.keys() | are if were.get(name) != are.get(name)}
+        changed += [name for name, value in are.items() if were.get(name) != value]
+        changed += [name for name in were if name not in are]
     return frozenset(changed) if changed else _NOTHING

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from tutumwatch.inventory.health import wellness_of
+from tutumwatch.inventory.health import Children, wellness_of
 from tutumwatch.inventory.resource import Key, Resource
 
 COUNTED_TYPES = ("stack", "service", "node")
+# Not the stacks: one that is ill is so because a service of it is, which is named with it.
+NAMED_TYPES = frozenset({"service", "node"})
 NAMED_MAX_COUNT = 10
 
 
@@ -21,14 +23,25 @@ def survey(resources: Iterable[Resource], names: Mapping[Key, str]) -> str:
     """
     counts: Counter[str] = Counter()
     ill: list[str] = []
-    for resource in resources:
+    known = list(resources)
+    children = _children_in(known)
+    for resource in known:
         counts[resource.type] += 1
-        wellness = wellness_of(resource)
-        if resource.type in COUNTED_TYPES and wellness is not None and wellness.is_ill:
-            ill.append(full_name(resource, names))
+        if resource.type in NAMED_TYPES:
+            wellness = wellness_of(resource, children)
+            if wellness is not None and wellness.is_ill:
+                ill.append(full_name(resource, names))
     parts = [_counted(counts[type_], type_) for type_ in COUNTED_TYPES]
     line = f"watching {', '.join(parts)}"
     return f"{line}; not healthy: {list_names(sorted(ill))}" if ill else line
+
+
+def _children_in(resources: Iterable[Resource]) -> Children:
+    children: dict[Key, list[Resource]] = {}
+    for resource in resources:
+        for parent in resource.parent_keys():
+            children.setdefault(parent, []).append(resource)
+    return lambda key: children.get(key, ())
 
 
 def full_name(resource: Resource, names: Mapping[Key, str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Protocol
+from typing import TypeAlias
 
 import attrs
 from twisted.internet.defer import CancelledError, Deferred
@@ -24,14 +24,8 @@ from tutumwatch.rules.notice import Notice
 # A request ends after its deadline; one that is still out this much later never will.
 REQUEST_LOST_SECONDS = 25.0
 
-
-class Deliver(Protocol):
-    """What a notifier's service does."""
-
-    def __call__(
-        self, batch: Sequence[Notice], memory: Mapping[str, str]
-    ) -> Awaitable[Sequence[Outcome]]:
-        """Send some notices: one outcome for each, in their order."""
+Deliver: TypeAlias = Callable[[Sequence[Notice], Mapping[str, str]], Awaitable[Sequence[Outcome]]]
+"""What a notifier's service does: it sends some notices, and gives an outcome for each in order."""
 
 
 @attrs.define(eq=False)
@@ -101,6 +95,13 @@ class Deliverer:
     def restore(self, state: State, reason: str) -> None:
         """Begin with the state that the destination had when we last ran."""
         self._gate.restore(state, reason)
+
+    def use(self, pace: Pace) -> None:
+        """Go on at another pace."""
+        self._pace = pace
+        self._patience.give_up_after_seconds = pace.give_up_after_seconds
+        self._gate.use(pace, self._clock.seconds())
+        self.wake()
 
     def offer(self, head: Head) -> None:
         """Take on the head of a lane; :meth:`wake` sends it."""

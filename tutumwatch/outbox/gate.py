@@ -83,6 +83,12 @@ class Gate:
     def __attrs_post_init__(self) -> None:
         self._tokens = float(self._pace.burst_count)
 
+    def use(self, pace: Pace, now: float) -> None:
+        """Go on at another pace; what has been sent counts on."""
+        self._refill(now)
+        self._pace, self._token_at = pace, 0.0
+        self._add_token(0.0)
+
     def restore(self, state: State, reason: str) -> None:
         """Begin as we ended: a destination that was down is probed at once."""
         self.state, self.reason = state, reason
@@ -103,14 +109,17 @@ class Gate:
 
     def take(self, now: float) -> None:
         """Count one request that goes now."""
-        gained = (now - self._tokens_at) * self._pace.rate_per_second
-        self._tokens = min(float(self._pace.burst_count), self._tokens + gained)
-        self._tokens_at = now
+        self._refill(now)
         self._add_token(-1.0)
 
     def give_back(self) -> None:
         """Take back that a request goes: nothing was left to send."""
         self._add_token(1.0)
+
+    def _refill(self, now: float) -> None:
+        gained = (now - self._tokens_at) * self._pace.rate_per_second
+        self._tokens = min(float(self._pace.burst_count), self._tokens + gained)
+        self._tokens_at = now
 
     def _add_token(self, count: float) -> None:
         rate = self._pace.rate_per_second

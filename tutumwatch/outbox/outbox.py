@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from twisted.application.service import Service
 from twisted.internet.defer import DeferredList
+from twisted.internet.defer import TimeoutError as DeferredTimeoutError
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
@@ -20,9 +22,7 @@ class Outbox(Service):
     name = "outbox"
     _log = Logger()
 
-    def __init__(
-        self, store: Store, deliverers: Mapping[str, Deliverer], clock: IReactorTime
-    ) -> None:
+    def __init__(self, store: Store, deliverers: dict[str, Deliverer], clock: IReactorTime) -> None:
         """Make the service.
 
         :param deliverers: by the notifier's name.
@@ -75,6 +75,27 @@ class Outbox(Service):
     def owed_counts(self) -> Mapping[str, int]:
         """Count what is owed, by notifier."""
         return self.store.owed_counts()
+
+    def add(self, deliverer: Deliverer) -> None:
+        """Let a further notifier be sent to; what waits for it goes out."""
+        self.deliverers[deliverer.notifier] = deliverer
+        deliverer.wake()
+
+    async def remove(self, notifier: str, grace_seconds: float) -> None:
+        """Send no more to a notifier; what is owed to it stays.
+
+        What is under way may end by itself for a while; then it is ended, and sent again if the
+        notifier ever comes back. Until this returns none of the same name may be added.
+        """
+        deliverer = self.deliverers.pop(notifier)
+        deliverer.stop()
+        quiet = deliverer.when_quiet(self._clock.seconds())
+        try:
+            with suppress(DeferredTimeoutError):
+                await quiet.addTimeout(grace_seconds, self._clock)
+        finally:
+            deliverer.cancel()
+        await deliverer.when_quiet(self._clock.seconds())
 
     async def drain(self, grace_seconds: float) -> None:
         """Go on sending for as long as there is something to send, but not longer than this."""

@@ -17,14 +17,14 @@ class Patience:
     ``up``, here: for how long the destination has been up in all, as its gate counts it.
     """
 
-    _give_up_after_seconds: float
+    give_up_after_seconds: float
     # What ``up`` was, or would have been, when each head failed first.
     _first_up: dict[int, float] = attrs.field(factory=dict)
 
     def settle(self, head: Delivery, failed: RetryLater, up: float) -> Outcome:
         """Give the outcome that counts: what has failed for too long ends."""
         up_since = up - self._first_up.setdefault(head.row_id, up - head.up_seconds)
-        if up_since > self._give_up_after_seconds:
+        if up_since > self.give_up_after_seconds:
             return GiveUp(failed.reason, f"tried {head.attempts + 1} times: {failed.said}")
         return failed
 

@@ -52,9 +52,9 @@ class ResourceClient:
     _base: str
     _headers: Mapping[str, Secret]
 
-    def use(self, base: str, headers: Mapping[str, Secret]) -> None:
-        """Ask with other credentials from now on."""
-        self._base, self._headers = base, headers
+    def use(self, web: HTTPCaller, base: str, headers: Mapping[str, Secret]) -> None:
+        """Ask elsewhere, or with other credentials, from now on."""
+        self._web, self._base, self._headers = web, base, headers
 
     async def fetch(self, resource_uri: str, deadline_seconds: float) -> Response | NoResponse:
         """GET a resource and give the answer as it is.

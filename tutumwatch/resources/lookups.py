@@ -94,6 +94,9 @@ class LookUps:
         answer = await self._answer(stream, resource_uri)
         if self._stopped:
             return
+        if not isinstance(answer, Unanswered) and stream not in self._clients:
+            # Removed meanwhile: nothing would ever take back what this tells.
+            answer = Unanswered(f"stream {stream!r} is not watched any more")
         self.counts[type(answer).__name__] += 1
         if isinstance(answer, Unanswered):
             self._say(stream, resource_uri, answer)

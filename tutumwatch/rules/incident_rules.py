@@ -2,85 +2,97 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
+from enum import Enum
 from typing import Any
 
 import attrs
 import msgspec
 
 from tutumwatch.events.inputs import LINK_TYPES
-from tutumwatch.rules.matchers import Matcher, compile_matcher
-from tutumwatch.rules.messages import compile_texts
-from tutumwatch.rules.notice import Destination, Severity
-from tutumwatch.rules.texts import Text, TextError, compile_text
+from tutumwatch.rules.matchers import Matcher
+from tutumwatch.rules.notice import Severity
+from tutumwatch.rules.routes import Audience
+from tutumwatch.rules.texts import Text
 from tutumwatch.settings import Duration, Settings
 
-DEFAULT_TEXT = "{{ type }} {{ name }} is {{ state | lower }}: {{ reason }}"
-DEFAULT_RESOLVE_TEXT = "{{ type }} {{ name }} is {{ state | lower }}"
+DEFAULT_TEXT = "{{ summary }}"
+# What is told of an event and not of a resource: an incident is about what is.
+OF_EVENTS = frozenset({"kind", "action", "changed", "late", "date", "before"})
+
+
+class RuleForm(Enum):
+    """The three forms of incidents: something is so, happened too often, or is not there."""
+
+    WHILE = "while"
+    EACH = "each"
+    ABSENT = "absent"
 
 
 class IncidentSettings(Settings, frozen=True, kw_only=True):
     """One ``[[incidents]]`` table: something open while something is true."""
 
     name: str
-    while_: Any = msgspec.field(name="while")
-    notify: list[str]
-    for_: Duration = msgspec.field(name="for", default=Duration(15.0))
-    clear_for: Duration = Duration(5.0)
+    while_: Any = msgspec.field(name="while", default=None)
+    each: Any = None
+    absent: Any = None
+    when: str | None = None
+    times: int | None = None
+    within: Duration | None = None
+    per: str | None = None
+    until: Any = None
+    unless: Any = None
+    unless_open: Any = None
+    unless_max: Duration = Duration(300.0)
+    for_: Duration | None = msgspec.field(name="for", default=None)
+    clear_for: Duration | None = None
+    repeat: Duration | None = None
     key: str | None = None
     severity: Severity = Severity.CRITICAL
+    notify: Any
     text: str = DEFAULT_TEXT
-    resolve_text: str = DEFAULT_RESOLVE_TEXT
+    resolve_text: str = DEFAULT_TEXT
+    was: str | None = None
 
 
 @attrs.frozen
 class IncidentRule:
-    """A compiled ``[[incidents]]`` table; texts by notifier, those that are on."""
+    """A compiled ``[[incidents]]`` table; texts for each notifier that it may reach.
+
+    ``until``: what ends it, if that is more than that it does not hold. ``reads``: the types of
+    parents whose fields decide whether it is true. ``asks``: those that are looked up before it
+    opens, because something of it names them. ``digest``: of all that decides whether it is true;
+    one that differs is another rule.
+    """
 
     name: str
+    form: RuleForm
     matcher: Matcher
+    until: Matcher | None
+    unless: Matcher | None
+    unless_open: tuple[str, ...]
+    unless_max_seconds: float
+    times: int
+    within_seconds: float
+    per: str | None
     for_seconds: float
     clear_for_seconds: float
+    repeat_seconds: float | None
     key: Text | None
     severity: Severity
+    audience: Audience
     texts: Mapping[str, Text]
     resolve_texts: Mapping[str, Text]
+    was: str | None
+    reads: frozenset[str]
+    asks: frozenset[str]
+    digest: str
+
+    def may_concern(self, type_: str) -> bool:
+        """Say whether a resource of this type can be a member, or make one."""
+        return self.matcher.may_match(type_)
 
 
-def compile_incident(
-    settings: IncidentSettings,
-    destinations: Mapping[str, Destination],
-    known: Sequence[str],
-    mistake: Callable[[str, str], None],
-) -> IncidentRule:
-    """Compile an ``[[incidents]]`` table; the parameters are those of ``compile_message``."""
-    matcher = compile_matcher(
-        settings.while_, lambda where, what: mistake(f"while.{where}".rstrip("."), what)
-    )
-    if matcher.types is None or not matcher.types <= LINK_TYPES:
-        mistake("while.type", 'an incident is about the type "stream" or "notifier"')
-    key = None
-    if settings.key is not None:
-        try:
-            key = compile_text(settings.key, str)
-        except TextError as problem:
-            mistake("key", str(problem))
-    args = (settings.notify, destinations, known)
-    texts = compile_texts("text", settings.text, *args, mistake)
-    # A notifier that does not exist was told with the first text.
-    resolve_texts = compile_texts(
-        "resolve_text",
-        settings.resolve_text,
-        *args,
-        lambda where, what: None if where == "notify" else mistake(where, what),
-    )
-    return IncidentRule(
-        name=settings.name,
-        matcher=matcher,
-        for_seconds=settings.for_.seconds,
-        clear_for_seconds=settings.clear_for.seconds,
-        key=key,
-        severity=settings.severity,
-        texts=texts,
-        resolve_texts=resolve_texts,
-    )
+def is_own_connection(type_: str) -> bool:
+    """Say whether a type is one of our own connections, of which no platform knows anything."""
+    return type_ in LINK_TYPES

@@ -1,311 +1,349 @@
 """Incidents: open while something is true, for the resources for which it is.
 
-A member resource goes quiet -> pending -> open -> clearing -> quiet. A gap shorter than
-``clear_for`` does not restart ``for``; it does not close an incident either. Resources that share
-a key are one incident, open while any of them is in it.
+Resources that share a key are one incident, open while any of them is in it. This module says
+which rules a change, a look-up or a moment concerns; rules/progress.py says what follows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable
 
 import attrs
-import msgspec
 
+from tutumwatch.events.inputs import Looked, Unanswered
 from tutumwatch.inventory.inventory import Inventory
 from tutumwatch.inventory.resource import Change, Key
-from tutumwatch.rules.decisions import RecordName
-from tutumwatch.rules.incident_rules import IncidentRule
-from tutumwatch.rules.matchers import Answer
-from tutumwatch.rules.members import (
-    MEMBER,
-    OPEN,
-    IncidentName,
-    Member,
-    MemberName,
-    OpenIncident,
-    Phase,
-    counted_from,
-    decode_member,
-    decode_open,
-    encode,
-    record_of,
-)
-from tutumwatch.rules.messages import facts_of, render_or_say
-from tutumwatch.rules.notice import Destination, Form, Notice
-from tutumwatch.rules.timers import Timers
-from tutumwatch.rules.view import View
+from tutumwatch.rules.absences import Absences, absence_of
+from tutumwatch.rules.adopting import Adopting
+from tutumwatch.rules.counting import Counting
+from tutumwatch.rules.decisions import Decisions
+from tutumwatch.rules.excuses import Excuses
+from tutumwatch.rules.incident_rules import IncidentRule, RuleForm
+from tutumwatch.rules.keeping import Keeping
+from tutumwatch.rules.members import IncidentName, Member, OpenIncident, Phase
+from tutumwatch.rules.membership import Membership
+from tutumwatch.rules.orphans import Orphans
+from tutumwatch.rules.progress import Progress
+from tutumwatch.rules.records import Records
+from tutumwatch.rules.relatives import Relatives
+from tutumwatch.rules.rule_set import RuleSet
+from tutumwatch.rules.silences import Silences
+from tutumwatch.rules.standing import Judge
+from tutumwatch.rules.tallies import Tallies
+from tutumwatch.rules.telling import Telling
+from tutumwatch.rules.verifying import Verifying
+
+
+def _count_nothing(reason: str, sample: bytes) -> None:
+    """Stand for whoever counts what could not be decided."""
 
 
 @attrs.define
 class Incidents:
     """Every member of every incident rule, and the incidents that are open.
 
-    :param destinations: the notifiers that are on.
+    ``records``: what has to be kept over a restart; ``keeping`` reads it again.
     """
 
-    _rules: Mapping[str, IncidentRule]
+    rules: RuleSet
     _inventory: Inventory
-    _destinations: Mapping[str, Destination]
-    _members: dict[MemberName, Member] = attrs.field(factory=dict)
-    _open: dict[IncidentName, OpenIncident] = attrs.field(factory=dict)
-    _unsaved: dict[RecordName, bytes | None] = attrs.field(factory=dict)
-    _timers: Timers[MemberName] = attrs.field(factory=Timers)
+    _silences: Silences
+    counts: Counter[str] = attrs.field(factory=Counter)
+    reject: Callable[[str, bytes], None] = _count_nothing
+    records: Records = attrs.field(factory=Records)
+    _members: Membership = attrs.field(init=False)
+    _tallies: Tallies = attrs.field(init=False)
+    _absences: Absences = attrs.field(init=False)
+    _counting: Counting = attrs.field(init=False)
+    _telling: Telling = attrs.field(init=False)
+    _verifying: Verifying = attrs.field(init=False)
+    _judge: Judge = attrs.field(init=False)
+    _progress: Progress = attrs.field(init=False)
+    _adopting: Adopting = attrs.field(init=False)
+    _relatives: Relatives = attrs.field(init=False)
+    _excuses: Excuses = attrs.field(init=False)
+    _orphans: Orphans = attrs.field(init=False)
+    keeping: Keeping = attrs.field(init=False)
+    _by_name: dict[str, IncidentRule] = attrs.field(factory=dict)
+    _by_type: dict[str, list[IncidentRule]] = attrs.field(factory=dict)
+
+    def __attrs_post_init__(self) -> None:
+        self._members = Membership(self.records)
+        self._tallies = Tallies(self.records)
+        self._absences = Absences(self._inventory)
+        self._telling = Telling(self.rules, self._inventory, self.records, self.counts)
+        self._verifying = Verifying(self.rules, self._inventory)
+        self._judge = Judge(
+            self.rules,
+            self._inventory,
+            self._members,
+            self._tallies,
+            self._telling,
+            self._absences,
+            self._reject_rule,
+        )
+        self._excuses = Excuses(self._members)
+        self._progress = Progress(
+            self._inventory,
+            self._members,
+            self._judge,
+            self._telling,
+            self._tallies,
+            self._silences,
+            self._verifying,
+            self._excuses.moved,
+        )
+        self._counting = Counting(
+            self._inventory,
+            self.records,
+            self._tallies,
+            self._judge,
+            self._progress,
+            self.counts,
+        )
+        self._adopting = Adopting(
+            self._inventory,
+            self.records,
+            self._members,
+            self._tallies,
+            self._telling,
+            self._progress,
+            self._judge,
+            self._silences,
+        )
+        self._relatives = Relatives(self._inventory)
+        self._orphans = Orphans(self._members, self._telling, self._inventory)
+        self.keeping = Keeping(
+            self.records,
+            self._members,
+            self._tallies,
+            self._counting,
+            self._telling,
+            self._adopting,
+        )
+        self._index(self.rules)
+
+    def _index(self, rules: RuleSet) -> None:
+        self.rules = self._telling.rules = self._verifying.rules = self._judge.rules = rules
+        self._by_name = {rule.name: rule for rule in rules.incidents}
+        self._by_type = {}
+        self._relatives.use(list(rules.incidents))
+
+    def _reject_rule(self, rule: str, reason: str) -> None:
+        self.reject(reason, f"rule {rule!r}".encode())
+
+    def _rules_for(self, type_: str) -> list[IncidentRule]:
+        """Give the rules that a resource of a type concerns."""
+        rules = self._by_type.get(type_)
+        if rules is None:
+            rules = [rule for rule in self._by_name.values() if rule.may_concern(type_)]
+            self._by_type[type_] = rules
+        return rules
 
     def is_needed(self, key: Key) -> bool:
         """Say whether a resource is a member of something and must stay known."""
-        return any((rule, key) in self._members for rule in self._rules)
+        return self._members.is_member(key)
 
-    def open_incidents(self) -> list[IncidentName]:
+    def open_incidents(self) -> list[OpenIncident]:
         """Give the incidents that are open, oldest first."""
-        return list(self._open)
+        return list(self._telling)
 
-    def is_open(self, name: IncidentName) -> bool:
-        """Say whether an incident is open."""
-        return name in self._open
+    def members(self) -> list[Member]:
+        """Give all that is on its way to be an incident, or is one."""
+        return list(self._members)
 
-    @property
-    def has_unsaved(self) -> bool:
-        """Whether anything changed that has to be kept over a restart."""
-        return bool(self._unsaved)
+    def is_told(self, key: str) -> bool:
+        """Say whether anybody was told that an incident is open, or several under one key."""
+        return self._telling.is_told(key)
 
-    def take_unsaved(self) -> dict[RecordName, bytes | None]:
-        """Give what has to be kept over a restart and changed since this was asked last."""
-        unsaved, self._unsaved = self._unsaved, {}
-        return unsaved
+    # -- news
 
-    def restore(self, records: Mapping[RecordName, bytes], now: float) -> int:
-        """Begin with what was open, and on its way to be, when we last ran.
+    def saw(self, number: int) -> None:
+        """Take in the number of the last message."""
+        self._verifying.number = number
 
-        What is dated later than now comes from a clock that was wrong: it counts from now.
+    def judge(self, change: Change, decisions: Decisions) -> None:
+        """Judge the resource of a change, and those whose parent or child it is."""
+        for rule in self._rules_for(change.after.key[1]):
+            self._take(rule, change, decisions)
+        if change.changed:
+            for rule, relative in list(self._relatives.of(change)):
+                self._take(rule, relative, decisions)
+        if self._members.is_member(change.after.key):
+            self._judge_counted(change, decisions)
+        self._settle_excuses(change.at, decisions)
 
-        :return: how many records could not be read; they are forgotten.
-        """
-        known: list[OpenIncident] = []
-        unreadable = 0
-        for name, record in records.items():
-            try:
-                if name[0] == MEMBER:
-                    self._keep(counted_from(decode_member(record), now))
-                elif name[0] == OPEN:
-                    known.append(decode_open(record))
-            except msgspec.MsgspecError:
-                unreadable += 1
-                self._unsaved[name] = None
-        self._open = {one.name: one for one in sorted(known, key=lambda one: one.since)}
-        return unreadable
+    def _take(self, rule: IncidentRule, change: Change, decisions: Decisions) -> None:
+        match rule.form:
+            case RuleForm.WHILE:
+                self._progress.take(rule, change, decisions)
+            case RuleForm.EACH:
+                self._counting.take(rule, change, decisions)
+            case _:
+                was_absent = self._absences.is_absent(rule.name)
+                self._absences.take(rule, change)
+                if was_absent != self._absences.is_absent(rule.name):
+                    self._judge_absence(rule, change.at, decisions)
 
-    def save_everything(self) -> None:
-        """Count all that is kept over a restart as changed: what was kept is lost."""
-        for member in self._members.values():
-            self._unsaved[record_of(MEMBER, *member.name)] = encode(member)
-        for one in self._open.values():
-            self._unsaved[record_of(OPEN, *one.name)] = encode(one)
+    def _judge_absence(self, rule: IncidentRule, at: float, decisions: Decisions) -> None:
+        if all(map(self._verifying.readiness.is_ready, self.rules.streams)):
+            self._progress.take(rule, absence_of(rule, at), decisions)
 
-    def close_abandoned(self, now: float) -> list[Notice]:
-        """Resolve what was open when we last ran and nothing can close any more.
+    def _judge_absences(self, at: float, decisions: Decisions) -> None:
+        for rule in self._by_name.values():
+            if rule.form is RuleForm.ABSENT:
+                self._judge_absence(rule, at, decisions)
 
-        Its rule is gone from the configuration, or is about another type by now, or there is no
-        resource in it of which anything could be heard.
-        """
-        for name in list(self._members):
-            rule = self._rules.get(name[0])
-            is_judged = rule is not None and rule.matcher.may_match(name[1][1])
-            if not is_judged or self._inventory.get(name[1]) is None:
-                self._forget(name)
-        inhabited = {member.incident for member in self._members.values()}
-        notices: list[Notice] = []
-        for incident in [incident for incident in self._open if incident not in inhabited]:
-            why = "nothing is in it" if incident[0] in self._rules else "its rule was removed"
-            for notifier in self._pop_open(incident):
-                notices += self._close_plainly(incident, notifier, why, now)
-        return notices
+    def _judge_counted(self, change: Change, decisions: Decisions) -> None:
+        """Judge what was counted for a resource: it may be well by now, or gone."""
+        for name in self._members.rules_of(change.after.key):
+            rule = self._by_name.get(name)
+            if rule is not None and rule.form is RuleForm.EACH:
+                self._progress.take(rule, change, decisions)
 
-    def _close_plainly(
-        self, incident: IncidentName, notifier: str, why: str, now: float
-    ) -> list[Notice]:
-        """Resolve an incident where its rule has no text for it; nothing if that is off."""
-        destination = self._destinations.get(notifier)
-        if destination is None:
-            return []
-        return [
-            Notice(
-                id=f"{incident[0]}/{incident[1]}/{Form.RESOLVE.value}/{notifier}/{now}",
-                form=Form.RESOLVE,
-                rule=incident[0],
-                notifier=notifier,
-                key=incident[1],
-                text=destination.escape(f"{incident[0]}: {incident[1]} is closed: {why}"),
-                at=now,
+    def _settle_excuses(self, now: float, decisions: Decisions) -> None:
+        self._excuses.settle(self._by_name, self._progress, now, decisions)
+
+    def answer(self, looked: Looked, decisions: Decisions) -> None:
+        """Let go on whatever waited for a look-up; what it told was judged already."""
+        failed = isinstance(looked.answer, Unanswered)
+        for member in self._members.waiting_for(looked.stream, looked.resource_uri):
+            now = self._members.get(member.name)
+            rule = self._by_name.get(member.name[0])
+            if rule is None or now is None or now.check is None or looked.asked < now.check.number:
+                continue
+            self._progress.answered(
+                rule, now, looked.resource_uri, looked.at, decisions, failed=failed
             )
-        ]
+        self._counting.answer(looked, self._by_name, decisions)
+        self._settle_excuses(looked.at, decisions)
+
+    # -- streams
+
+    def connected(self, stream: str, at: float) -> None:
+        """Take in that a stream came: nothing acts before it is caught up."""
+        self._verifying.readiness.connected(stream, at)
+
+    def lost(self, stream: str) -> None:
+        """Take in that a stream went: no incident of its resources ends until it is back."""
+        self._verifying.readiness.lost(stream)
+
+    def listed(self, stream: str, at: float, decisions: Decisions, *, is_first: bool) -> None:
+        """Take in that all is known that a stream's platform has.
+
+        :param is_first: our store was empty; what was open before us is resolved where it may be.
+        """
+        if is_first:
+            resources = self._inventory.resources_of(stream)
+            self._orphans.resolve(self.rules.incidents, resources, at, decisions)
+        if self._verifying.readiness.listed(stream):
+            self._go_on_ready(stream, at, decisions)
+
+    def _go_on_ready(self, stream: str, at: float, decisions: Decisions) -> None:
+        self._inventory.catch_up(stream)
+        self._judge_absences(at, decisions)
+        for name in self._verifying.take_held(stream):
+            member = self._members.get(name)
+            rule = self._by_name.get(name[0])
+            if member is not None and rule is not None:
+                # A look-up that was asked for before counts for nothing.
+                member = attrs.evolve(member, check=None)
+                self._progress.go_on(rule, member, at, decisions)
+        self._settle_excuses(at, decisions)
+
+    def greet(self, change: Change, decisions: Decisions) -> None:
+        """Take in the first connect of a stream with an empty store: is it well, so it is told."""
+        self._orphans.resolve(self.rules.incidents, [change.after], change.at, decisions)
+
+    # -- time
 
     def next_due(self) -> float | None:
-        """Give the earliest time at which a member goes on."""
-        return self._timers.next_due()
+        """Give the earliest time at which something goes on."""
+        times = (
+            self._members.timers.next_due(),
+            self._tallies.next_due(),
+            self._counting.next_due(),
+            self._telling.next_due(),
+            self._verifying.readiness.next_due(),
+        )
+        return min((t for t in times if t is not None), default=None)
 
-    def judge(self, change: Change) -> list[Notice]:
-        """Judge the resource of a change under every rule that can match its type."""
-        notices: list[Notice] = []
-        for rule in self._rules.values():
-            if rule.matcher.may_match(change.after.type):
-                notices += self._judge(rule, change)
-        return notices
+    def tick(self, now: float, decisions: Decisions) -> None:
+        """Let whatever has come due go on."""
+        for stream in self._verifying.readiness.tick(now):
+            self._go_on_ready(stream, now, decisions)
+        self._counting.tick(now)
+        for name in self._tallies.tick(now):
+            self._go_on(name, now, decisions, is_over=True)
+        for name in list(self._members.timers.take_due(now)):
+            self._go_on(name, now, decisions)
+        for incident in list(self._telling.take_repeats(now)):
+            self._tell_again(incident, now, decisions)
+        decisions.owed += self._telling.tell_groups(now)
+        self._settle_excuses(now, decisions)
 
-    def tick(self, now: float) -> list[Notice]:
-        """Let the members go on whose time has come."""
-        notices: list[Notice] = []
-        for name in self._timers.take_due(now):
-            member = self._members[name]
-            rule = self._rules[name[0]]
-            if member.phase is Phase.PENDING and member.gap_since is None:
-                notices += self._open_for(rule, member, now)
-            else:
-                notices += self._leave(rule, member, now)
-        return notices
-
-    def resolve_orphans(self, change: Change) -> list[Notice]:
-        """Resolve what a process before us may have opened for a resource that is well.
-
-        We know nothing of it (our store is empty), so this goes only to destinations that ignore
-        a resolve of what is not open.
-        """
-        notices: list[Notice] = []
-        for rule in self._rules.values():
-            if not rule.matcher.may_match(change.after.type):
-                continue
-            view = View(self._inventory, change)
-            if rule.matcher.judge(view).answer is Answer.NO:
-                name = self._incident_name(rule, change)
-                told = tuple(n for n in rule.resolve_texts if self._destinations[n].drops_orphans)
-                if name not in self._open:
-                    notices += self._write(rule, name, Form.RESOLVE, change, told, change.at)
-        return notices
-
-    def _judge(self, rule: IncidentRule, change: Change) -> list[Notice]:
-        name = (rule.name, change.after.key)
+    def _go_on(
+        self, name: tuple[str, Key], now: float, decisions: Decisions, *, is_over: bool = False
+    ) -> None:
         member = self._members.get(name)
-        if change.after.gone_at is not None:
-            if member is None:
-                return []
-            return self._leave(rule, attrs.evolve(member, change=change), change.at)
-        verdict = rule.matcher.judge(View(self._inventory, change))
-        if verdict.answer is Answer.UNKNOWN:
-            return []
-        if verdict.answer is Answer.YES:
-            return self._becomes_true(rule, name, member, change)
-        return self._becomes_false(rule, member, change)
-
-    def _becomes_true(
-        self, rule: IncidentRule, name: MemberName, member: Member | None, change: Change
-    ) -> list[Notice]:
-        # The Tick that ends a gap may be late.
-        if member is None or _gap_seconds(member, change.at) >= rule.clear_for_seconds:
-            incident = self._incident_name(rule, change)
-            member = Member(name, incident, Phase.PENDING, change.at, change)
-        if member.phase is not Phase.PENDING:
-            self._keep(attrs.evolve(member, phase=Phase.OPEN, change=change, due=None))
-            return []
-        member = attrs.evolve(member, change=change, gap_since=None)
-        due = member.since + rule.for_seconds
-        if due <= change.at:
-            return self._open_for(rule, member, change.at)
-        self._keep(attrs.evolve(member, due=due))
-        return []
-
-    def _becomes_false(
-        self, rule: IncidentRule, member: Member | None, change: Change
-    ) -> list[Notice]:
-        if member is None or member.gap_since is not None or member.phase is Phase.CLEARING:
-            return []
-        if member.phase is Phase.PENDING:
-            member = attrs.evolve(member, gap_since=change.at)
+        rule = self._by_name.get(name[0])
+        if member is None or rule is None:
+            return
+        if is_over:
+            self._progress.leave(rule, member, now, decisions)
         else:
-            member = attrs.evolve(member, phase=Phase.CLEARING, change=change)
-        if rule.clear_for_seconds <= 0:
-            return self._leave(rule, member, change.at)
-        self._keep(attrs.evolve(member, due=change.at + rule.clear_for_seconds))
-        return []
+            self._progress.go_on(rule, member, now, decisions)
 
-    def _open_for(self, rule: IncidentRule, member: Member, now: float) -> list[Notice]:
-        self._keep(attrs.evolve(member, phase=Phase.OPEN, due=None))
-        if member.incident in self._open:
-            return []
-        told = tuple(rule.texts)
-        opened = OpenIncident(member.incident, now, told)
-        self._open[member.incident] = opened
-        self._unsaved[record_of(OPEN, *member.incident)] = encode(opened)
-        return self._write(rule, member.incident, Form.TRIGGER, member.change, told, now)
+    def _tell_again(self, incident: IncidentName, now: float, decisions: Decisions) -> None:
+        rule = self._by_name.get(incident[0])
+        counted = [m for m in self._members.of_incident(incident) if m.phase.is_counted]
+        if rule is not None and counted:
+            decisions.owed += self._telling.tell_again(rule, incident, counted[0].change, now)
 
-    def _leave(self, rule: IncidentRule, member: Member, now: float) -> list[Notice]:
-        self._forget(member.name)
-        incident = member.incident
-        counted = (m for m in self._members.values() if m.incident == incident)
-        if incident not in self._open or any(m.phase is not Phase.PENDING for m in counted):
-            return []
-        told = self._pop_open(incident)
-        written = [notifier for notifier in told if notifier in rule.resolve_texts]
-        notices = self._write(rule, incident, Form.RESOLVE, member.change, written, now)
-        for notifier in told:
-            if notifier not in rule.resolve_texts:
-                # It was told before a restart that changed the rule.
-                notices += self._close_plainly(incident, notifier, "it is over", now)
-        return notices
+    def go_on_withheld(self, by: Iterable[str], now: float, decisions: Decisions) -> None:
+        """Take in that silences and mutes ended: what is still so is told."""
+        ended = set(by)
+        for member in self._members:
+            rule = self._by_name.get(member.name[0])
+            if rule is not None and member.withheld_by in ended and member.phase is Phase.PENDING:
+                self._progress.go_on(rule, member, now, decisions)
+        self._settle_excuses(now, decisions)
 
-    def _keep(self, member: Member) -> None:
-        self._members[member.name] = member
-        self._unsaved[record_of(MEMBER, *member.name)] = encode(member)
-        if member.due is None:
-            self._timers.cancel(member.name)
-        else:
-            self._timers.set(member.name, member.due)
+    def go_on_withheld_by_others(
+        self, still_there: Iterable[str], now: float, decisions: Decisions
+    ) -> None:
+        """Take in which silences and mutes there are: what others withheld goes on."""
+        withholding = {member.withheld_by or "" for member in self._members} - {""}
+        self.go_on_withheld(withholding.difference(still_there), now, decisions)
 
-    def _forget(self, name: MemberName) -> None:
-        self._timers.cancel(name)
-        del self._members[name]
-        self._unsaved[record_of(MEMBER, *name)] = None
+    def resolve_by_hand(self, key: str, now: float, decisions: Decisions) -> int:
+        """Close the incidents of a key, because a person says so; say how many.
 
-    def _pop_open(self, name: IncidentName) -> tuple[str, ...]:
-        self._unsaved[record_of(OPEN, *name)] = None
-        return self._open.pop(name).told
+        Their members stay quiet until they were well once.
+        """
+        closed = [one for one in self._telling if key in {one.key, *one.grouped.values()}]
+        for one in closed:
+            for member in self._members.of_incident(one.name):
+                if member.phase.is_counted:
+                    dismissed = attrs.evolve(
+                        member, phase=Phase.DISMISSED, due=None, check=None, gap_since=None
+                    )
+                    self._members.keep(dismissed)
+            decisions.owed += self._telling.close(one.name, now, why="resolved by hand")
+            self._excuses.moved(one.name[0])
+        self._settle_excuses(now, decisions)
+        return len(closed)
 
-    def _incident_name(self, rule: IncidentRule, change: Change) -> IncidentName:
-        default = "/".join((rule.name, *(part for part in change.after.key if part)))
-        if rule.key is None:
-            return (rule.name, default)
-        view = View(self._inventory, change)
-        try:
-            key = rule.key.render({path: view.value(path) for path in rule.key.paths})
-        except Exception:  # noqa: BLE001 - a template may raise anything; the default key serves
-            key = default
-        return (rule.name, key.strip() or default)
+    # -- rules and what is kept
 
-    def _write(
-        self,
-        rule: IncidentRule,
-        incident: IncidentName,
-        form: Form,
-        change: Change,
-        notifiers: Sequence[str],
-        now: float,
-    ) -> list[Notice]:
-        texts = rule.texts if form is Form.TRIGGER else rule.resolve_texts
-        view = View(self._inventory, change)
-        return [
-            Notice(
-                id=f"{change.id}/{rule.name}/{form.value}/{notifier}/{now}",
-                form=form,
-                rule=rule.name,
-                notifier=notifier,
-                key=incident[1],
-                text=render_or_say(texts[notifier], view, change),
-                at=now,
-                severity=rule.severity,
-                details=facts_of(change.after),
-            )
-            for notifier in notifiers
-        ]
-
-
-def _gap_seconds(member: Member, now: float) -> float:
-    return -1.0 if member.gap_since is None else now - member.gap_since
+    def use(self, rules: RuleSet, now: float, decisions: Decisions) -> None:
+        """Go on under these rules; also at the start of every run, under those that it has."""
+        self._index(rules)
+        self._absences.build(
+            rule for rule in self._by_name.values() if rule.form is RuleForm.ABSENT
+        )
+        self._adopting.adopt(self._by_name, now, decisions)
+        self._counting.begin(self._by_name, now, decisions)
+        self._judge_absences(now, decisions)
+        self._settle_excuses(now, decisions)

@@ -30,7 +30,7 @@ class RuleIndex:
         signs = (change.after.key[1], change.after.state, change.action)
         rules = self._by_signs.get(signs)
         if rules is None:
-            rules = [rule for rule in self._rules if _may_match(rule, change)]
+            rules = [r for r in self._rules if r.may_be_heard and _may_match(r, change)]
             if len(self._by_signs) < SIGNS_MAX_COUNT:
                 self._by_signs[signs] = rules
         return rules

@@ -2,28 +2,26 @@
 
 A table is an AND of its fields, a list of tables an OR. A field's patterns are a value or a list:
 one positive must match, and no ``!negative`` may. ``*`` and ``?`` are globs; states have no case.
+A ``when`` must be true as well; it is computed only for what the tables do not refuse.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
-from typing import Any
+from typing import TypeAlias
 
 import attrs
 
-from tutumwatch.inventory.fields import LABELS
 from tutumwatch.inventory.resource import Change
 from tutumwatch.rules.decisions import Need
-from tutumwatch.rules.view import ABSENT, Unknown, Value, View
-from tutumwatch.rules.vocabulary import (
-    Path,
-    explain_unknown,
-    explain_unlikely,
-    field_of,
-    has_no_case,
-)
+from tutumwatch.rules.expressions import Condition, ConditionError, compile_condition
+from tutumwatch.rules.match_tables import explain_word, flatten_table, named_types
+from tutumwatch.rules.patterns import Pattern, compile_pattern, is_negative, quoted
+from tutumwatch.rules.view import ABSENT, TYPE, Unknown, Value, View
+from tutumwatch.rules.vocabulary import Path, explain_unknown, field_of, has_no_case
+
+Mistake: TypeAlias = Callable[[str, str], None]
 
 
 class Answer(Enum):
@@ -36,10 +34,14 @@ class Answer(Enum):
 
 @attrs.frozen
 class Verdict:
-    """A matcher's answer; an UNKNOWN says what must be looked up to know."""
+    """A matcher's answer; an UNKNOWN says what must be looked up to know.
+
+    ``failed``: why its ``when`` could not be computed, which counts as NO and is to be counted.
+    """
 
     answer: Answer
     needs: frozenset[Need] = frozenset()
+    failed: str = ""
 
 
 YES = Verdict(Answer.YES)
@@ -48,11 +50,12 @@ NO = Verdict(Answer.NO)
 
 @attrs.frozen
 class _FieldTest:
-    """Tests one field against its patterns."""
+    """Tests one field against its patterns; ``words`` are these as they were written."""
 
     path: Path
-    positives: tuple[Callable[[object], bool], ...]
-    negatives: tuple[Callable[[object], bool], ...]
+    positives: tuple[Pattern, ...]
+    negatives: tuple[Pattern, ...]
+    words: tuple[object, ...] = ()
 
     def judge(self, view: View) -> Verdict:
         value: Value = view.value(self.path)
@@ -67,8 +70,23 @@ class _FieldTest:
             return False
         return not _any_fits(self.negatives, values)
 
+    def explain(self, view: View) -> str:
+        """Say why the value does not fit, or what it depends on."""
+        name = ".".join(self.path)
+        value = view.value(self.path)
+        if isinstance(value, Unknown):
+            return _depends_on(self.path, value)
+        found = "absent" if value is ABSENT else quoted(value)
+        values = [] if value is ABSENT else value if isinstance(value, list) else [value]
+        if self.positives and not _any_fits(self.positives, values):
+            wanted = " or ".join(quoted(word) for word in self.words if not is_negative(word))
+            return f"{name} is {found}, not {wanted}"
+        negative = zip(filter(is_negative, self.words), self.negatives, strict=True)
+        unwanted = next(word for word, fits in negative if _any_fits((fits,), values))
+        return f"{name} is {found}, which {quoted(unwanted)} excludes"
 
-def _any_fits(patterns: Iterable[Callable[[object], bool]], values: Iterable[object]) -> bool:
+
+def _any_fits(patterns: Iterable[Pattern], values: Iterable[object]) -> bool:
     # Not any(), whose generator costs more than what is asked here for every event.
     for value in values:
         for fits in patterns:
@@ -77,12 +95,28 @@ def _any_fits(patterns: Iterable[Callable[[object], bool]], values: Iterable[obj
     return False
 
 
+def _depends_on(path: Path, value: Unknown) -> str:
+    return f"depends on {'.'.join(path)} of {value.need.resource_uri}: would look it up"
+
+
 @attrs.frozen
 class Matcher:
     """A compiled ``match``. ``types``: the only types that it can match; None where any may."""
 
     _tables: tuple[tuple[_FieldTest, ...], ...]
     types: frozenset[str] | None
+    _when: Condition | None = None
+
+    @property
+    def paths(self) -> frozenset[Path]:
+        """Every field that it reads."""
+        read = frozenset(test.path for table in self._tables for test in table)
+        return read if self._when is None else read | self._when.paths
+
+    @property
+    def is_everything(self) -> bool:
+        """Whether there is nothing that it would not match."""
+        return self._when is None and any(map(_takes_everything, self._tables))
 
     def may_match(self, type_: str) -> bool:
         """Say whether a change of a resource of this type can match at all."""
@@ -94,6 +128,28 @@ class Matcher:
 
     def judge(self, view: View) -> Verdict:
         """Match a change."""
+        verdict = self._judge_tables(view)
+        if self._when is None or verdict.answer is Answer.NO:
+            return verdict
+        of_when = _judge_when(self._when, view)
+        if of_when.answer is Answer.NO or verdict.answer is Answer.YES:
+            return of_when
+        return Verdict(Answer.UNKNOWN, verdict.needs | of_when.needs)
+
+    def explain(self, view: View) -> list[str]:
+        """Say of each table, and of ``when``, why it does not match; nothing if all is well."""
+        reasons: list[str] = []
+        for number, table in enumerate(self._tables, 1):
+            reason = _explain_table(table, view)
+            if reason is None:
+                reasons = []
+                break
+            reasons.append(f"[{number}] {reason}" if len(self._tables) > 1 else reason)
+        if self._when is not None and (reason := _explain_when(self._when, view)) is not None:
+            reasons.append(f"when: {reason}")
+        return reasons
+
+    def _judge_tables(self, view: View) -> Verdict:
         needs: frozenset[Need] = frozenset()
         for table in self._tables:
             verdict = _judge_table(table, view)
@@ -111,6 +167,42 @@ def _judge_table(table: tuple[_FieldTest, ...], view: View) -> Verdict:
             return NO
         needs |= verdict.needs
     return Verdict(Answer.UNKNOWN, needs) if needs else YES
+
+
+def _explain_table(table: tuple[_FieldTest, ...], view: View) -> str | None:
+    """Say what decides that a table does not match, or else what is not known of it."""
+    unknown: str | None = None
+    for test in table:
+        answer = test.judge(view).answer
+        if answer is Answer.NO:
+            return test.explain(view)
+        if answer is Answer.UNKNOWN:
+            unknown = unknown or test.explain(view)
+    return unknown
+
+
+def _judge_when(when: Condition, view: View) -> Verdict:
+    values = {path: view.value(path) for path in when.paths}
+    needs = frozenset(v.need for v in values.values() if isinstance(v, Unknown))
+    if needs:
+        return Verdict(Answer.UNKNOWN, needs)
+    try:
+        return YES if when.holds(values) else NO
+    except ConditionError as problem:
+        return Verdict(Answer.NO, failed=f"when: {problem}")
+
+
+def _explain_when(when: Condition, view: View) -> str | None:
+    verdict = _judge_when(when, view)
+    if verdict.answer is Answer.YES:
+        return None
+    if verdict.failed:
+        return verdict.failed.removeprefix("when: ")
+    for path in sorted(when.paths):
+        value = view.value(path)
+        if isinstance(value, Unknown):
+            return _depends_on(path, value)
+    return f"{when.source} is false"
 
 
 # What every change tells of itself; None where that is not certain.
@@ -131,75 +223,56 @@ def _refuses(table: tuple[_FieldTest, ...], change: Change) -> bool:
     return False
 
 
-def compile_matcher(raw: object, mistake: Callable[[str, str], None]) -> Matcher:
+def _takes_everything(table: tuple[_FieldTest, ...]) -> bool:
+    return all(test.path == TYPE and test.words == ("*",) for test in table)
+
+
+def compile_matcher(
+    raw: object, mistake: Mistake, when: object = None, *, key: str = ""
+) -> Matcher:
     """Compile a ``match`` or ``while`` as TOML gives it: a table, or a list of tables.
 
-    :param mistake: told of each mistake: the dotted path below the match, and what is wrong.
+    :param mistake: told of each mistake: the dotted path below the match, and what is wrong. The
+        second of several tables is ``1``, and ``when`` stands beside the match.
+    :param when: the ``when`` beside it, an expression that must be true as well.
+    :param key: what the match is called, to begin the paths with.
     """
     tables = raw if isinstance(raw, list) and raw else [raw]
     compiled: list[tuple[_FieldTest, ...]] = []
     types: set[str] | None = set()
-    for table in tables:
+    for number, table in enumerate(tables):
+        above = (*([key] if key else []), *([str(number)] if len(tables) > 1 else []))
         if not isinstance(table, Mapping):
-            mistake("", f'expected a table such as {{ type = "service" }}, got {table!r}')
+            what = f'expected a table such as {{ type = "service" }}, got {table!r}'
+            mistake(".".join(above), what)
             continue
-        flat = list(_flatten(table))
-        compiled.append(tuple(t for p, v in flat if (t := _compile(p, v, mistake))))
-        named = _named_types(dict(flat).get(("type",)))
+        flat = list(flatten_table(table))
+        compiled.append(tuple(_compile(path, v, above, mistake) for path, v in flat))
+        named = named_types(dict(flat).get(TYPE))
         types = None if types is None or named is None else types | named
-    return Matcher(tuple(compiled), None if types is None else frozenset(types))
+    only = None if types is None else frozenset(types)
+    condition = None
+    if when is not None:
+        condition = compile_condition(when, only, lambda what: mistake("when", what))
+    return Matcher(tuple(compiled), only, condition)
 
 
-def _flatten(table: Mapping[str, Any], above: Path = ()) -> Iterable[tuple[Path, Any]]:
-    """Make dotted keys, nested tables and quoted keys mean the same; a label is one key."""
-    for key, value in table.items():
-        path = (*above, *key.split("."))
-        if isinstance(value, Mapping) and value:
-            yield from _flatten(value, path)
-            continue
-        if LABELS in path[:-1]:
-            label = path.index(LABELS) + 1
-            path = (*path[:label], ".".join(path[label:]))
-        yield path, value
-
-
-def _compile(path: Path, raw: object, mistake: Callable[[str, str], None]) -> _FieldTest | None:
-    where = ".".join(path)
+def _compile(path: Path, raw: object, above: Path, mistake: Mistake) -> _FieldTest:
+    where = ".".join((*above, *path))
     if field_of(path) != path:
         mistake(where, explain_unknown(path))
-        return None
-    positives: list[Callable[[object], bool]] = []
-    negatives: list[Callable[[object], bool]] = []
-    for pattern in raw if isinstance(raw, list) and raw else [raw]:
+        return _FieldTest(path, (), ())
+    positives: list[Pattern] = []
+    negatives: list[Pattern] = []
+    words = raw if isinstance(raw, list) and raw else [raw]
+    for pattern in words:
         if not isinstance(pattern, str | bool | int | float):
             mistake(where, f"expected a text, a number, true or false, got {pattern!r}")
             continue
-        negated = isinstance(pattern, str) and pattern.startswith("!")
-        word = pattern[1:] if negated and isinstance(pattern, str) else pattern
-        if isinstance(word, str) and not _is_glob(word) and (why := explain_unlikely(path, word)):
+        negated = is_negative(pattern)
+        word = str(pattern)[1:] if negated else pattern
+        if why := explain_word(path, word):
             mistake(where, why)
-        (negatives if negated else positives).append(_compile_pattern(path, word))
-    return _FieldTest(path, tuple(positives), tuple(negatives))
-
-
-def _is_glob(word: str) -> bool:
-    return "*" in word or "?" in word
-
-
-def _compile_pattern(path: Path, word: object) -> Callable[[object], bool]:
-    if not isinstance(word, str):
-        return lambda value: type(value) is type(word) and value == word
-    fold = str.lower if has_no_case(path) else str
-    wanted = fold(word)
-    if _is_glob(wanted):
-        regex = re.escape(wanted).replace(r"\*", ".*").replace(r"\?", ".")
-        matches = re.compile(regex, re.DOTALL).fullmatch
-        return lambda value: matches(fold(str(value))) is not None
-    return lambda value: fold(str(value)) == wanted
-
-
-def _named_types(raw: object) -> set[str] | None:
-    """Give the types that a ``type`` pattern names, or None if it leaves others open."""
-    patterns = raw if isinstance(raw, list) else [raw]
-    words = {p for p in patterns if isinstance(p, str) and not p.startswith("!")}
-    return None if not words or any(_is_glob(word) for word in words) else words
+        compiled = compile_pattern(word, has_case=not has_no_case(path))
+        (negatives if negated else positives).append(compiled)
+    return _FieldTest(path, tuple(positives), tuple(negatives), tuple(words))

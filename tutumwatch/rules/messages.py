@@ -1,8 +1,8 @@
-"""Message rules: say something each time, when everything is known that it needs."""
+"""Message rules: what they are, and what one writes of a change."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -12,19 +12,22 @@ from tutumwatch.events.inputs import LOOK_UP_DEADLINE_SECONDS
 from tutumwatch.events.resource_uri import parse_resource_uri
 from tutumwatch.inventory.inventory import Inventory
 from tutumwatch.inventory.resource import Change, Resource
-from tutumwatch.inventory.survey import full_name, list_names
 from tutumwatch.rules.decisions import Need, WaitingRow
-from tutumwatch.rules.matchers import Answer, Matcher, Verdict, compile_matcher
+from tutumwatch.rules.gathered import and_more
+from tutumwatch.rules.matchers import Matcher, compile_matcher
 from tutumwatch.rules.notice import Destination, Form, Notice
+from tutumwatch.rules.routes import Audience, Routes, compile_audience
 from tutumwatch.rules.texts import Text, TextError, compile_text
-from tutumwatch.rules.view import Unknown, Value, View
-from tutumwatch.rules.vocabulary import PARENT_TYPES, Path, suggestion
-from tutumwatch.settings import Settings
+from tutumwatch.rules.view import Unknown, View
+from tutumwatch.rules.vocabulary import PARENT_TYPES, suggestion
+from tutumwatch.settings import Duration, Settings
 
 DETAILS_UNKNOWN = "details unknown"
 LATE = "late"
 
-DEFAULT_TEXT = "{{ type }} {{ name or resource_uri }} is {{ state | lower or action | past }}"
+DEFAULT_TEXT = "{{ summary }}"
+# The parents whose names stand in the details.
+_NAMED_PARENTS = ("service", "stack", "node")
 
 
 class MessageSettings(Settings, frozen=True, kw_only=True):
@@ -32,39 +35,63 @@ class MessageSettings(Settings, frozen=True, kw_only=True):
 
     name: str
     match: Any
-    notify: list[str]
+    notify: Any
+    when: str | None = None
     text: str = DEFAULT_TEXT
     fresh: list[str] = msgspec.field(default_factory=list)
+    cooldown: Duration = Duration(0.0)
+    change: bool = False
 
 
 @attrs.frozen
 class MessageRule:
-    """A compiled ``[[messages]]`` table; ``texts`` has one for each notifier that is on."""
+    """A compiled ``[[messages]]`` table; ``texts`` has one for each notifier that it may reach.
+
+    ``fresh``: the types of parents that are looked up each time. ``cooldown_seconds``: how long it
+    rests after it spoke of a resource. ``change``: its notices ask nobody to act.
+    """
 
     name: str
     matcher: Matcher
+    audience: Audience
     texts: Mapping[str, Text]
     fresh: frozenset[str] = frozenset()
+    cooldown_seconds: float = 0.0
+    change: bool = False
 
-    def judge(
-        self, change: Change, inventory: Inventory, waited: WaitingRow | None = None
-    ) -> Verdict:
-        """Judge a change: NO, UNKNOWN with what to look up, or YES: all that is said is known."""
-        view = self._view(change, inventory, waited)
-        verdict = self.matcher.judge(view)
-        if verdict.answer is Answer.NO:
-            return verdict
-        values = [view.value(path) for text in self.texts.values() for path in text.paths]
-        needs = {value.need for value in values if isinstance(value, Unknown)}
-        needs = needs | verdict.needs
-        return Verdict(Answer.UNKNOWN, frozenset(needs)) if needs else verdict
+    @property
+    def may_be_heard(self) -> bool:
+        """Whether there is anybody that it could tell, or a role by which there should be."""
+        return bool(self.texts or self.audience.roles)
+
+    def view(self, inventory: Inventory, change: Change, waited: WaitingRow | None = None) -> View:
+        """Give what this rule sees of a change."""
+        answered = waited.answered if waited is not None else frozenset()
+        return View(inventory, change, self.fresh, answered)
+
+    def text_needs(self, view: View) -> frozenset[Need]:
+        """Give what must be looked up before its texts can say all that they name."""
+        # All are one text, escaped for different destinations.
+        text = next(iter(self.texts.values()), None)
+        values = (view.value(path) for path in (text.paths if text is not None else ()))
+        return frozenset(value.need for value in values if isinstance(value, Unknown))
 
     def write(
-        self, change: Change, inventory: Inventory, waited: WaitingRow | None = None
+        self,
+        change: Change,
+        view: View,
+        notifiers: Iterable[str],
+        waited: WaitingRow | None = None,
+        more_count: int = 0,
     ) -> list[Notice]:
-        """Write what this rule says of a change, once for each of its notifiers."""
-        view = self._view(change, inventory, waited)
+        """Write what this rule says of a change, once for each of some notifiers.
+
+        :param waited: the row that kept its place, as it is now.
+        :param more_count: how much a cooldown has kept back before it.
+        """
         marks = ((LATE,) if change.late else ()) + _marks(waited)
+        ending = "".join(f" ({mark})" for mark in marks) + and_more(more_count)
+        facts = facts_of(change.after, view)
         return [
             Notice(
                 id=f"{change.id}/{self.name}/{notifier}",
@@ -72,59 +99,29 @@ class MessageRule:
                 rule=self.name,
                 notifier=notifier,
                 key=lane_of(change.after),
-                text=render_or_say(text, view, change) + "".join(f" ({mark})" for mark in marks),
+                text=render_or_say(self.texts[notifier], view, change) + ending,
                 at=change.at,
                 marks=marks,
-                details=facts_of(change.after),
+                details=facts,
+                is_change=self.change,
             )
-            for notifier, text in self.texts.items()
+            for notifier in notifiers
         ]
 
-    def summarize(
-        self, changes: Sequence[Change], inventory: Inventory, listing_id: str
-    ) -> list[Notice]:
-        """Write one notice of many changes that were found at once."""
-        names = [_outcome(change, inventory) for change in changes]
-        said = f"{self.name}: {len(changes)} changes: {list_names(names)}"
-        return [
-            Notice(
-                id=f"{listing_id}/{self.name}/{notifier}",
-                form=Form.MESSAGE,
-                rule=self.name,
-                notifier=notifier,
-                key=f"summary/{self.name}",
-                text=f"{text.escape(said)} ({LATE})",
-                at=changes[-1].at,
-                marks=(LATE,),
-            )
-            for notifier, text in self.texts.items()
-        ]
-
-    def wait(self, change: Change, needs: frozenset[Need], number: int, at: float) -> WaitingRow:
+    def wait(
+        self, change: Change, notifiers: Sequence[str], needs: frozenset[Need], number: int
+    ) -> WaitingRow:
         """Keep the place of what this rule may have to say."""
         return WaitingRow(
             id=f"{change.id}/{self.name}",
             rule=self.name,
-            notifiers=tuple(self.texts),
+            notifiers=tuple(notifiers),
             key=lane_of(change.after),
             change=change,
             number=number,
-            due=at + LOOK_UP_DEADLINE_SECONDS,
+            due=change.at + LOOK_UP_DEADLINE_SECONDS,
             needs=needs,
         )
-
-    def _view(self, change: Change, inventory: Inventory, waited: WaitingRow | None) -> View:
-        answered = waited.answered if waited is not None else frozenset()
-        return View(inventory, change, self.fresh, answered)
-
-
-def _outcome(change: Change, inventory: Inventory) -> str:
-    """Say in a few words what became of a resource: ``shop/web running``."""
-    after = change.after
-    parents = (inventory.get(key) for key in after.parent_keys())
-    names = {p.key: p.name for p in parents if p is not None and p.type == "stack" and p.name}
-    state = "gone" if after.gone_at is not None else (after.state or "").lower()
-    return f"{full_name(after, names)} {state}".rstrip()
 
 
 def lane_of(resource: Resource) -> str:
@@ -132,9 +129,12 @@ def lane_of(resource: Resource) -> str:
     return "/".join(resource.key)
 
 
-def facts_of(resource: Resource) -> dict[str, str]:
-    """Give what destinations that show details may show of a resource."""
-    facts = {
+def facts_of(resource: Resource, view: View | None = None) -> dict[str, str]:
+    """Give what destinations that show details may show of a resource.
+
+    :param view: knows the names of its parents; those that are not known are left out.
+    """
+    facts: dict[str, Any] = {
         "type": resource.type,
         "name": resource.name,
         "state": resource.state,
@@ -142,14 +142,17 @@ def facts_of(resource: Resource) -> dict[str, str]:
         "stream": resource.stream,
         "reason": (resource.fields or {}).get("reason"),
     }
+    if view is not None:
+        for type_ in _NAMED_PARENTS:
+            name = view.value((type_, "name"))
+            facts[type_] = name if isinstance(name, str) else None
     return {name: str(value) for name, value in facts.items() if value}
 
 
 def render_or_say(text: Text, view: View, change: Change) -> str:
     """Render a text; one that fails never kills a notice: a plain sentence goes out instead."""
-    values: dict[Path, Value] = {path: view.value(path) for path in text.paths}
     try:
-        return text.render(values)
+        return text.say(view)
     except Exception as problem:  # noqa: BLE001 - a template may raise anything; said in the notice
         after = change.after
         what = f"{after.type} {after.name or after.uri or after.key[2]}"
@@ -168,6 +171,7 @@ def _marks(waited: WaitingRow | None) -> tuple[str, ...]:
 
 def compile_message(
     settings: MessageSettings,
+    routes: Routes,
     destinations: Mapping[str, Destination],
     known: Sequence[str],
     mistake: Callable[[str, str], None],
@@ -178,38 +182,34 @@ def compile_message(
     :param known: the names of all notifiers, those that are off as well.
     :param mistake: told of each mistake: the key, and what is wrong.
     """
-    matcher = compile_matcher(
-        settings.match, lambda where, what: mistake(f"match.{where}".rstrip("."), what)
-    )
+    matcher = compile_matcher(settings.match, mistake, settings.when, key="match")
     for type_ in settings.fresh:
         if type_ not in PARENT_TYPES:
             mistake("fresh", f"{type_!r} is no type of parent{suggestion(type_, PARENT_TYPES)}")
-    texts = compile_texts("text", settings.text, settings.notify, destinations, known, mistake)
-    return MessageRule(settings.name, matcher, texts, frozenset(settings.fresh))
+    audience = compile_audience(settings.notify, routes, destinations, known, mistake)
+    names = [name for name in routes.reachable(audience) if name in destinations]
+    return MessageRule(
+        name=settings.name,
+        matcher=matcher,
+        audience=audience,
+        texts=compile_texts("text", settings.text, names, destinations, mistake),
+        fresh=frozenset(settings.fresh),
+        cooldown_seconds=settings.cooldown.seconds,
+        change=settings.change,
+    )
 
 
 def compile_texts(
     key: str,
     source: str,
-    notify: Sequence[str],
+    notifiers: Iterable[str],
     destinations: Mapping[str, Destination],
-    known: Sequence[str],
     mistake: Callable[[str, str], None],
 ) -> dict[str, Text]:
-    """Compile one text for each notifier that is named and on; each mistake is told once."""
-    texts: dict[str, Text] = {}
+    """Compile a text for each of some notifiers that are on; a mistake in it is told once."""
     try:
         compile_text(source, str)
-        texts = {
-            name: compile_text(source, destinations[name].escape)
-            for name in notify
-            if name in destinations
-        }
+        return {name: compile_text(source, destinations[name].escape) for name in notifiers}
     except TextError as problem:
         mistake(key, str(problem))
-    if not notify:
-        mistake("notify", "names no notifier, so nobody would be told")
-    for name in notify:
-        if name not in known:
-            mistake("notify", f"there is no notifier {name!r}{suggestion(name, known)}")
-    return texts
+        return {}

@@ -31,7 +31,8 @@ class Notice:
 
     ``text`` is escaped for its destination and frozen; it holds no credential. ``key``: an
     incident's own key, or what a message is about. ``marks`` tell how sure it is: "details
-    unknown", "gone". ``details``: further facts, for destinations that show them.
+    unknown", "gone". ``details``: further facts, for destinations that show them. ``is_change``: it
+    tells of a change and asks nobody to act, for destinations that tell the two apart.
     """
 
     id: str
@@ -44,6 +45,7 @@ class Notice:
     severity: Severity = Severity.INFO
     marks: tuple[str, ...] = ()
     details: Mapping[str, str] = attrs.field(factory=dict)
+    is_change: bool = False
 
     @property
     def lane(self) -> tuple[str, str]:

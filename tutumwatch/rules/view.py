@@ -13,10 +13,18 @@ import attrs
 from msgspec.structs import replace
 
 from tutumwatch.events.resource_uri import parse_resource_uri
+from tutumwatch.inventory.deploys import NEVER
+from tutumwatch.inventory.endings import is_over
+from tutumwatch.inventory.health import (
+    TYPES_WITH_HEALTH,
+    no_children,
+    wellness_of,
+)
 from tutumwatch.inventory.inventory import Inventory
 from tutumwatch.inventory.resource import Change, Resource
+from tutumwatch.inventory.survey import in_words
 from tutumwatch.rules.decisions import Need
-from tutumwatch.rules.vocabulary import PARENT_TYPES, Path
+from tutumwatch.rules.vocabulary import DERIVED_FIELDS, PARENT_TYPES, Path
 
 
 class _Absent(Enum):
@@ -68,7 +76,7 @@ class View:
         if head not in _OF_THE_CHANGE:
             # A type does not change, and nearly every rule asks for it.
             resource = self._change.after if path == TYPE else self._latest()
-            return self._field(resource, path, settled=False)
+            return self._field(resource, path)
         match head:
             case "kind":
                 return self._change.kind.value
@@ -81,11 +89,20 @@ class View:
             case _:
                 return self._change.date or ABSENT
 
+    def uri_of(self, type_: str) -> str | Unknown | _Absent:
+        """Give the resource_uri of the parent of a type; of such a resource itself its own."""
+        return self._parent_uri(self._latest(), type_)
+
     def _latest(self) -> Resource:
         """Give the resource as it was after the change, with what was looked up since."""
         after = self._change.after
         known = self._inventory.get(after.key)
-        if known is None or known.fields is None or after.fields is not None:
+        if known is None or known is after or known.fields is None:
+            return after
+        if after.fields is not None:
+            # What was known of a container before its end may not tell how it ended.
+            if known.ended and not after.ended and _is_the_end_of(known, after):
+                return replace(after, ended=known.ended, fields=known.fields)
             return after
         return replace(
             after,
@@ -93,9 +110,10 @@ class View:
             fields=known.fields,
             parents=known.parents if after.parents is None else after.parents,
             parents_complete=after.parents_complete or known.parents_complete,
+            ended=known.ended if _is_the_end_of(known, after) else after.ended,
         )
 
-    def _field(self, resource: Resource, path: Path, *, settled: bool) -> Value:
+    def _field(self, resource: Resource, path: Path, *, settled: bool = False) -> Value:
         value: Value
         match path:
             case ("type",):
@@ -114,15 +132,35 @@ class View:
                 value = resource.name
             case ("state",):
                 value = resource.state
+            case (name,) if name in DERIVED_FIELDS:
+                return self._derived(resource, name, settled=settled)
             case ("labels", label):
                 value = (resource.fields or {}).get("labels", {}).get(label)
             case _:
                 value = (resource.fields or {}).get(path[0])
         if value is not None:
             return value
-        if settled or resource.fields is not None or parse_resource_uri(resource.uri) is None:
-            return ABSENT
-        return Unknown(Need(resource.stream, resource.uri))
+        return ABSENT if settled or resource.fields is not None else _to_look_up(resource)
+
+    def _derived(self, resource: Resource, name: str, *, settled: bool) -> Value:
+        """Give what is derived from all that is known of a resource."""
+        match name:
+            case "health":
+                # How its children were before the change nobody knows any more.
+                children = no_children if settled else self._inventory.children_of
+                wellness = wellness_of(resource, children)
+                if wellness is not None:
+                    return wellness.value
+                is_to_learn = resource.type in TYPES_WITH_HEALTH and resource.type != "stack"
+            case "ended":
+                if resource.ended:
+                    return resource.ended
+                is_to_learn = resource.type == "container" and resource.gone_at is None
+            case _:
+                return _of_deploy(resource, name, self._change.at)
+        # Of a container that has ended its fields may tell of a time before.
+        is_to_learn &= is_over(resource.state) if resource.state else resource.fields is None
+        return _to_look_up(resource) if is_to_learn and not settled else ABSENT
 
     def _of_parent(self, type_: str, path: Path) -> Value:
         uri = self._parent_uri(self._latest(), type_)
@@ -136,13 +174,13 @@ class View:
             return Unknown(Need(stream, uri, fresh=True))
         key = (stream, name.type, name.uuid)
         if key == self._change.after.key:
-            return self._field(self._latest(), path, settled=False)
+            return self._field(self._latest(), path)
         parent = self._inventory.get(key)
         if parent is None:
             return Unknown(Need(stream, uri))
-        return self._field(parent, path, settled=False)
+        return self._field(parent, path)
 
-    def _parent_uri(self, resource: Resource, type_: str) -> str | Value:
+    def _parent_uri(self, resource: Resource, type_: str) -> str | Unknown | _Absent:
         """Give the resource_uri of a parent, ABSENT, or what must be looked up to know it."""
         if resource.type == type_:
             return resource.uri or ABSENT
@@ -153,9 +191,7 @@ class View:
         if resource.parents_complete:
             return ABSENT
         if resource.parents is None:
-            if resource.fields is not None or parse_resource_uri(resource.uri) is None:
-                return ABSENT
-            return Unknown(Need(resource.stream, resource.uri))
+            return ABSENT if resource.fields is not None else _to_look_up(resource)
         between = self._parent_uri(resource, _NAMED_BY[type_]) if type_ in _NAMED_BY else ABSENT
         if not isinstance(between, str):
             return between
@@ -164,3 +200,32 @@ class View:
         if link is None:
             return Unknown(Need(resource.stream, between))
         return self._parent_uri(link, type_)
+
+
+def _to_look_up(resource: Resource) -> Unknown | _Absent:
+    """Give what a look-up of a resource will tell; what has no usable name is never asked for."""
+    if parse_resource_uri(resource.uri) is None:
+        return ABSENT
+    return Unknown(Need(resource.stream, resource.uri))
+
+
+def _is_the_end_of(known: Resource, after: Resource) -> bool:
+    """Say whether what is known of a container now tells how it ended then."""
+    return is_over(after.state) and (known.since == after.since or known.gone_at is not None)
+
+
+def _of_deploy(resource: Resource, name: str, at: float) -> Value:
+    """Give a field of the last deploy of a service."""
+    if resource.type != "service":
+        return ABSENT
+    deploy = resource.deploy
+    if name == "deploy":
+        return NEVER if deploy is None else deploy.state
+    if deploy is None:
+        return ABSENT
+    if name == "image_before":
+        return ABSENT if deploy.image_before is None else deploy.image_before
+    until = at if deploy.ended_at is None else deploy.ended_at
+    if name == "deploy_time":
+        return in_words(until - deploy.since)
+    return in_words(at - (deploy.since if deploy.ended_at is None else deploy.ended_at))

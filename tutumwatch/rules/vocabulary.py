@@ -6,19 +6,28 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import TypeAlias
 
+from tutumwatch.inventory.deploys import DEPLOY_STATES, UPDATE_STATES
+from tutumwatch.inventory.endings import ENDINGS
 from tutumwatch.inventory.fields import FIELDS, LABELS
+from tutumwatch.inventory.health import Wellness
 from tutumwatch.inventory.resource import ChangeKind
 
 Path: TypeAlias = tuple[str, ...]
 """A dotted name, in parts; ``("labels", "com.example.job")``: a label's name is one of them."""
 
+# What no message says, but follows from all that were said.
+DEPLOY_FIELDS = frozenset({"deploy", "image_before", "deploy_time", "deploy_ago"})
+DERIVED_FIELDS = frozenset({"health", "ended", *DEPLOY_FIELDS})
 OWN_FIELDS = frozenset(
     {"type", "action", "kind", "state", "name", "resource_uri", "uuid", "parents", "stream"}
-    | {"changed", "date", "reason", "late", "blind", *FIELDS}
+    | {"changed", "date", "reason", "late", "blind", *FIELDS, *DERIVED_FIELDS}
 )
 PARENT_TYPES = frozenset({"service", "stack", "node", "nodecluster"})
-PARENT_FIELDS = frozenset({"state", "name", "resource_uri", "uuid", *FIELDS})
-BEFORE_FIELDS = frozenset({"state", "name", "parents", *FIELDS})
+# No container is a parent, so none has ended.
+PARENT_FIELDS = frozenset(
+    {"state", "name", "resource_uri", "uuid", "health", *FIELDS, *DEPLOY_FIELDS}
+)
+BEFORE_FIELDS = frozenset({"state", "name", "parents", *FIELDS, *DERIVED_FIELDS})
 _FIELDS_IN = {"before": BEFORE_FIELDS, **dict.fromkeys(PARENT_TYPES, PARENT_FIELDS)}
 # Spelled exactly so by the platform; a rule may write them in any case.
 STATES = frozenset(
@@ -34,16 +43,28 @@ TYPES = frozenset(
 )
 ACTIONS = frozenset({"create", "update", "delete"})
 # What a Change can name as changed, and its kinds: there are no others.
-CHANGEABLE = frozenset({"state", "name", "parents", "reason", *FIELDS})
+CHANGEABLE = frozenset({"state", "name", "parents", "reason", "ended", "deploy", *FIELDS})
 KINDS = frozenset(kind.value for kind in ChangeKind)
+HEALTHS = frozenset(wellness.value for wellness in Wellness)
 _WORDS = {
     "state": STATES,
     "type": TYPES,
     "action": ACTIONS,
     "changed": CHANGEABLE,
     "kind": KINDS,
+    "health": HEALTHS,
+    "ended": ENDINGS,
+    "deploy": DEPLOY_STATES,
+    "update_state": UPDATE_STATES,
 }
-_CLOSED = frozenset({"changed", "kind"})
+_CLOSED = frozenset({"changed", "kind", "health", "ended", "deploy"})
+# What the words of a field are called, where it is not by the field's own name.
+_NOUNS = {
+    "changed": "field",
+    "ended": "way to end",
+    "deploy": "state of a deploy",
+    "update_state": "state of an update",
+}
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
@@ -74,7 +95,7 @@ def explain_unlikely(path: Path, word: str) -> str | None:
     if not near and name not in _CLOSED:
         return None
     hint = f" (did you mean {lower[near[0]]!r}?)" if near else ""
-    return f"{word!r} is no known {'field' if name == 'changed' else name}{hint}"
+    return f"{word!r} is no known {_NOUNS.get(name, name)}{hint}"
 
 
 def field_of(path: Path) -> Path | None:

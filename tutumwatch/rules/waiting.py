@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import attrs
 
 from tutumwatch.events.inputs import Looked, Missing, Unanswered
+from tutumwatch.inventory.timers import Timers
 from tutumwatch.rules.decisions import Need, WaitingRow
-from tutumwatch.rules.timers import Timers
 
 WAITING_MAX_COUNT = 20_000
 

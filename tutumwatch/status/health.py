@@ -6,7 +6,7 @@ down, nobody would be told of the very outage.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -22,6 +22,8 @@ UNTAKEN_MAX_SECONDS = 30.0
 OK = "ok"
 # The state of a notifier that is not on, and for which notices wait all the same.
 OFF = "off"
+# How a reload ends.
+RELOAD_OK, RELOAD_FAILED = "ok", "failed"
 # What the counts of the store are called beside those of others.
 _STORE_COUNTS = {"dead": "dead_letters", "possible repeats": "possible_repeats"}
 
@@ -32,6 +34,8 @@ class Health:
 
     ``ok`` is what a supervisor acts on: we are not stuck. ``moved_aside_count``: how many damaged
     files of the store were replaced since we started. ``counts`` are of that time, too.
+    ``reload``: how the last attempt to read the configuration again ended, and when; empty if there
+    was none.
     """
 
     ok: bool
@@ -43,6 +47,7 @@ class Health:
     open_incidents: Sequence[str]
     counts: Mapping[str, int]
     moved_aside_count: int = 0
+    reload: Mapping[str, str] = attrs.field(factory=dict)
 
     @property
     def not_well(self) -> Sequence[str]:
@@ -77,6 +82,7 @@ class Health:
         )
         store = [] if self.store == OK else [f"store: {self.store}"]
         aside = [f"{self.moved_aside_count} damaged files moved aside"]
+        failed = ["the last reload failed"] if self.reload.get("state") == RELOAD_FAILED else []
         waiting = sum(int(str(n["waiting"])) for n in self.notifiers.values())
         return ", ".join(
             [
@@ -84,6 +90,7 @@ class Health:
                 *others,
                 *store,
                 *(aside if self.moved_aside_count else []),
+                *failed,
                 f"{waiting} notices waiting",
             ]
         )
@@ -95,8 +102,9 @@ class HealthCheck:
 
     _decider: Decider
     _outbox: Outbox
-    _streams: Sequence[StreamService]
+    _streams: Collection[StreamService]
     _store_problem: Callable[[], str]
+    _reload: Callable[[], Mapping[str, str]] = dict
 
     def check(self) -> Health:
         """Say how we are now."""
@@ -131,10 +139,11 @@ class HealthCheck:
             },
             store=self._store_problem() or OK,
             open_incidents=[
-                f"{rule}: {key}" for rule, key in self._decider.incidents.open_incidents()
+                f"{one.name[0]}: {one.key}" for one in self._decider.incidents.open_incidents()
             ],
             counts={**self._decider.counts, "resources": len(self._decider.inventory)}
-            | {"waiting_for_look_up": len(self._decider.waiting)}
+            | {"waiting_for_look_up": len(self._decider.speaking.waiting)}
             | {_STORE_COUNTS.get(what, what): n for what, n in self._outbox.store.counts.items()},
             moved_aside_count=self._outbox.store.replaced_count,
+            reload=self._reload(),
         )

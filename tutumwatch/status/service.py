@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IReactorTime, IStreamServerEndpoint
 from twisted.internet.task import LoopingCall
@@ -46,15 +46,29 @@ class StatusService(Service):
     def startService(self) -> None:
         """Listen, and say that we are ready."""
         super().startService()
-        if self._endpoint is not None:
-            listening = self._endpoint.listen(StatusSite(self._check))
-            listening.addCallbacks(self._listening, self._not_listening)
+        self._listen()
         self._manager.tell(READY="1", STATUS=self._check().summary)
         watchdog = self._manager.watchdog_seconds
         period = STATUS_SECONDS if watchdog is None else min(STATUS_SECONDS, watchdog / 2)
         self._loop.start(period, now=False).addErrback(
             lambda failure: self._log.failure("telling the service manager failed", failure)
         )
+
+    async def use(self, endpoint: IStreamServerEndpoint | None) -> None:
+        """Listen at another endpoint from now on; at the one before if that cannot be."""
+        before, self._endpoint = self._endpoint, endpoint
+        await self._stop()
+        if self.running:
+            await self._listen()
+            if self.port is None and endpoint is not None:
+                self._endpoint = before
+                await self._listen()
+
+    def _listen(self) -> Deferred[None]:
+        if self._endpoint is None:
+            return succeed(None)
+        listening = self._endpoint.listen(StatusSite(self._check))
+        return listening.addCallbacks(self._listening, self._not_listening)
 
     def _listening(self, port: IListeningPort) -> None:
         self.port = port
@@ -76,8 +90,9 @@ class StatusService(Service):
         self._manager.tell(**said)
 
     async def _stop(self) -> None:
-        if self.port is not None:
-            await maybeDeferred(self.port.stopListening)
+        port, self.port = self.port, None
+        if port is not None:
+            await maybeDeferred(port.stopListening)
 
     def stopService(self) -> Deferred[None]:
         """Stop listening."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.outbox.cases import notice
 from tests.outbox.sqlite.cases import message, resource, waiting
+from tutumwatch.inventory.resource import Deploy
 from tutumwatch.outbox.sqlite.codec import (
     DamagedError,
     decode_notice,
@@ -32,6 +35,25 @@ class CodecTests(SynchronousTestCase):
         self.assertEqual(decode_notice(encode_notice(notice("x"))), notice("x"))
         self.assertEqual(decode_waiting(encode_waiting(waiting("w", "k"))), waiting("w", "k"))
         self.assertEqual(decode_resource(encode_resource(resource(1))), resource(1))
+
+    def test_a_notice_that_was_written_before_it_said_whether_it_is_a_change(self) -> None:
+        told = msgspec.to_builtins(notice("x"))
+        del told["is_change"]
+        self.assertEqual(decode_notice(seal(msgspec.msgpack.encode(told))), notice("x"))
+
+    def test_a_resource_with_all_that_was_derived_of_it(self) -> None:
+        deploy = Deploy("overdue", 1.5, None, "web:1")
+        whole = replace(resource(1), ended="failed", was_stopping=True, deploy=deploy)
+        self.assertEqual(decode_resource(encode_resource(whole)), whole)
+        ended = replace(whole, deploy=Deploy("done", 1.5, 9.0))
+        self.assertEqual(decode_resource(encode_resource(ended)), ended)
+
+    def test_a_resource_of_an_older_version(self) -> None:
+        """It knew nothing of deploys, nor of how a container ended."""
+        kept = msgspec.to_builtins(resource(1))
+        for name in ("ended", "was_stopping", "deploy"):
+            del kept[name]
+        self.assertEqual(decode_resource(seal(msgspec.msgpack.encode(kept))), resource(1))
 
     def test_what_stands_beside_it(self) -> None:
         """A checksum also covers the columns that tell what the bytes are of."""

@@ -12,8 +12,8 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from tutumwatch.bridge.announcement import Announcement
+from tutumwatch.bridge.demo.moments import Moment
 from tutumwatch.bridge.demo.story import Story
-from tutumwatch.bridge.happenings import Happening
 from tutumwatch.bridge.model import make_cluster
 from tutumwatch.bridge.reducer import Reducer
 
@@ -61,7 +61,7 @@ class DemoCloud(Service):
     def _live_through_the_past(self, begin: float) -> None:
         moments = list(self._story.beginning())
         for number, moment in enumerate(moments):
-            self.reducer.apply(moment, begin + number * HISTORY_SECONDS / len(moments))
+            self.reducer.apply(moment.happenings, begin + number * HISTORY_SECONDS / len(moments))
 
     def startService(self) -> None:
         """Let it live."""
@@ -86,8 +86,8 @@ class DemoCloud(Service):
         while self._owed_count >= 1 and self._owed_count > least:
             self._owed_count -= self._tell_a_moment(next(self._moments))
 
-    def _tell_a_moment(self, moment: list[Happening]) -> int:
-        announcements = self.reducer.apply(moment, self._utc_now())
+    def _tell_a_moment(self, moment: Moment) -> int:
+        announcements = self.reducer.apply(moment.happenings, self._utc_now())
         self._announce(announcements)
         return len(announcements)
 

@@ -1,239 +1,204 @@
-"""A fake engine: nodes, services and containers that exist only here, and what can happen to them.
+"""A fake engine: what can happen to nodes, services and containers that exist only here.
 
-Each operation is a generator of moments: lists of happenings that an engine would tell at once. It
-can do what Swarm does and nothing else: containers are replaced one by one, a lost node's
-containers are started elsewhere, what crashed is started again as a new container. Operations may
-overlap: each looks at what there is before every step, as Swarm does.
+Each operation is a generator of moments. It can do what Swarm does and nothing else, in the order
+and with the delays that were measured there: containers are replaced a few at a time, a lost
+node's containers are started elsewhere, what crashed is started again as a new container.
+Operations may overlap: each looks at what there is before every step, as Swarm does.
 """
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterator
-from typing import Any, TypeAlias
+from collections.abc import Iterable, Mapping
 
 import attrs
 
+from tutumwatch.bridge.demo.cluster import FakeCluster
+from tutumwatch.bridge.demo.flaws import EXIT_FAILED, EXIT_KILLED, Flaw
+from tutumwatch.bridge.demo.moments import (
+    CREATE_SECONDS,
+    HEAL_SECONDS,
+    RESTART_SECONDS,
+    Moment,
+    Moments,
+    told,
+)
+from tutumwatch.bridge.demo.orchestrator import Orchestrator
+from tutumwatch.bridge.demo.rollout import OnFailure, Rollout
 from tutumwatch.bridge.happenings import (
-    ContainerGone,
     ContainerIs,
     ContainerPhase,
     Happening,
     NodeIs,
     NodeState,
-    ServiceGone,
     ServiceIs,
     Update,
 )
 
-Moments: TypeAlias = Iterator[list[Happening]]
-
 ENGINE_VERSION = "28.2.2"
 NODE_CPU_COUNT, NODE_MEMORY_MB = 4, 16_384
-EXIT_KILLED, EXIT_TERMINATED, EXIT_FAILED = 137, 143, 1
-_LIVE = frozenset({ContainerPhase.STARTING, ContainerPhase.RUNNING})
 
 
 @attrs.define(eq=False)
 class FakeEngine:
-    """A cluster of nodes that runs services.
+    """What can happen to a cluster."""
 
-    :param dice: makes all ids, so that a seed gives the same story.
-    """
+    cluster: FakeCluster
+    _orchestrator: Orchestrator = attrs.field(init=False)
 
-    _dice: random.Random
-    nodes: dict[str, NodeIs] = attrs.field(factory=dict)
-    services: dict[str, ServiceIs] = attrs.field(factory=dict)
-    containers: dict[str, ContainerIs] = attrs.field(factory=dict)
-    _numbers: dict[str, int] = attrs.field(factory=dict)
+    def __attrs_post_init__(self) -> None:
+        self._orchestrator = Orchestrator(self.cluster)
 
-    # -- operations
+    # -- nodes
 
     def join(self, hostname: str) -> Moments:
         """Let a node join the cluster."""
         node = NodeIs(
-            self._new_id(),
+            self.cluster.new_id(),
             hostname,
             NodeState.UNKNOWN,
             ENGINE_VERSION,
             NODE_CPU_COUNT,
             NODE_MEMORY_MB,
         )
-        yield [self._node(node)]
-        yield [self._node(attrs.evolve(node, state=NodeState.READY))]
-
-    def deploy(self, stack: str | None, name: str, image: str, count: int, port: int) -> Moments:
-        """Create a service and start its containers; ``port`` 0 is none."""
-        service = ServiceIs(
-            self._new_id(),
-            name,
-            image,
-            count,
-            stack=stack,
-            labels={"com.docker.stack.namespace": stack} if stack else {},
-            ports=((port, port),) if port else (),
-        )
-        yield [self._service(service)]
-        yield from self._reach_count(service.id)
-
-    def remove(self, service_id: str) -> Moments:
-        """Remove a service and stop its containers."""
-        if self.services.pop(service_id, None) is None:
-            return
-        self._numbers.pop(service_id, None)
-        yield [ServiceGone(service_id)]
-        for container in self._containers_of(service_id):
-            yield from self._stop_one(container.id, ContainerPhase.TERMINATING)
-
-    def redeploy(self, service_id: str, image: str) -> Moments:
-        """Replace a service's containers one by one by such of another image."""
-        yield self._changed(service_id, image=image, update=Update.UPDATING)
-        for container in self._containers_of(service_id):
-            yield from self._stop_one(container.id, ContainerPhase.STOPPING)
-            yield from self._reach_count(service_id)
-        yield self._changed(service_id, update=Update.COMPLETED)
-
-    def scale(self, service_id: str, count: int) -> Moments:
-        """Start or stop containers until there are as many."""
-        yield self._changed(service_id, replica_count=count, update=Update.NONE)
-        yield from self._reach_count(service_id)
-
-    def crash(self, container: ContainerIs, *, oom: bool) -> Moments:
-        """Let a container die; a new one is started in its place and the dead one removed."""
-        if not self._is_live(container.id):
-            return
-        code = EXIT_KILLED if oom else EXIT_FAILED
-        yield self._now(container.id, phase=ContainerPhase.STOPPED, exit_code=code, is_oom=oom)
-        yield self._now(container.id, is_wanted=False)
-        yield from self._reach_count(str(container.service))
-        yield self._gone(container.id)
+        yield Moment([self.cluster.set_node(node)], CREATE_SECONDS)
+        yield Moment([self.cluster.set_node(attrs.evolve(node, state=NodeState.READY))])
 
     def lose_node(self, node_id: str) -> Moments:
         """Let a node vanish: what ran there is started elsewhere; then it is back.
 
         The last one that is ready stays: its containers would have nowhere to go.
         """
-        if {n.id for n in self._ready_nodes()} <= {node_id}:
+        if {n.id for n in self.cluster.ready_nodes()} <= {node_id}:
             return
-        lost = [c for c in self.containers.values() if c.node == node_id and c.service]
-        down: list[Happening] = [
-            self._node(attrs.evolve(self.nodes[node_id], state=NodeState.DOWN))
-        ]
-        for container in lost:
-            down += self._now(container.id, is_wanted=False)
-        yield down
-        for container in lost:
-            yield from self._reach_count(str(container.service))
-        yield [self._node(attrs.evolve(self.nodes[node_id], state=NodeState.READY))]
-        for container in lost:
-            yield from self._stop_one(container.id, ContainerPhase.STOPPING)
+        yield from self.cut_node(node_id)
+        yield from self.heal_node(node_id)
 
-    def leave_stopped(self, name: str, image: str) -> Moments:
-        """Run a container of no service to its end; it stays, stopped."""
-        container = ContainerIs(
-            self._new_id(),
+    def cut_node(self, node_id: str) -> Moments:
+        """Let a node vanish: what ran there is started elsewhere, as far as there is room.
+
+        Nobody hears of the containers there; their service no longer counts them.
+        """
+        cluster = self.cluster
+        lost = [c for c in cluster.containers.values() if c.node == node_id and c.service]
+        down = attrs.evolve(cluster.nodes[node_id], state=NodeState.DOWN)
+        said: list[Happening] = [cluster.set_node(down)]
+        said += cluster.change_containers(lost, is_wanted=False)
+        made = [c for service in _services_of(lost) for c in cluster.make_missing(service)]
+        yield Moment([*said, *made], RESTART_SECONDS)
+        yield from told(cluster.run(made))
+
+    def heal_node(self, node_id: str) -> Moments:
+        """Let a node be back: what waited for room starts there, what it still ran is stopped."""
+        cluster = self.cluster
+        ready = attrs.evolve(cluster.nodes[node_id], state=NodeState.READY)
+        back = cluster.set_node(ready)
+        placed = cluster.place_waiting()
+        yield Moment([back, *placed], self._orchestrator.start_seconds)
+        yield from told(cluster.run(placed), HEAL_SECONDS)
+        surplus = [
+            c
+            for c in cluster.containers.values()
+            if c.node == node_id and c.service and not c.is_wanted
+        ]
+        yield from self._orchestrator.stop(surplus, ContainerPhase.STOPPING)
+
+    # -- services
+
+    def deploy(
+        self,
+        stack: str | None,
+        name: str,
+        image: str,
+        count: int,
+        port: int = 0,
+        labels: Mapping[str, str] | None = None,
+    ) -> Moments:
+        """Create a service and start its containers; ``port`` 0 is none."""
+        service = ServiceIs(
+            self.cluster.new_id(),
             name,
             image,
-            self._emptiest_node(),
+            count,
+            stack=stack,
+            labels={**({"com.docker.stack.namespace": stack} if stack else {}), **(labels or {})},
+            ports=((port, port),) if port else (),
+        )
+        yield Moment([self.cluster.set_service(service)], CREATE_SECONDS)
+        yield from self._orchestrator.reach_count(service.id)
+        yield from self._orchestrator.crash_loop(service.id)
+
+    def remove(self, service_id: str) -> Moments:
+        """Remove a service and stop its containers."""
+        yield from told(self.cluster.remove_service(service_id), CREATE_SECONDS)
+        left = [c for c in self.cluster.containers.values() if c.service == service_id]
+        yield from self._orchestrator.stop(left, ContainerPhase.TERMINATING)
+
+    def scale(self, service_id: str, count: int) -> Moments:
+        """Start or stop containers until there are as many; an update is said to be none then."""
+        changed = self.cluster.change_service(service_id, replica_count=count, update=Update.NONE)
+        yield from told(changed, CREATE_SECONDS)
+        yield from self._orchestrator.reach_count(service_id)
+        yield from self._orchestrator.crash_loop(service_id)
+
+    def redeploy(
+        self,
+        service_id: str,
+        image: str,
+        *,
+        parallelism: int = 1,
+        delay_seconds: float = 0.0,
+        on_failure: OnFailure = OnFailure.PAUSE,
+    ) -> Moments:
+        """Replace a service's containers, a few at a time, by such of another image.
+
+        A new container that fails, or cannot be made, ends that: what was not replaced yet stays,
+        or what was replaced is replaced back. What failed is started again and again. An image
+        that is being pulled for ever holds everything up. Each for as long as no other order comes.
+        """
+        yield from Rollout(
+            self.cluster, self._orchestrator, service_id, parallelism, delay_seconds, on_failure
+        ).run(image)
+
+    # -- containers
+
+    def crash(self, container: ContainerIs, *, oom: bool) -> Moments:
+        """Let a container die; a new one is started in its place and the dead one removed."""
+        cluster = self.cluster
+        if not cluster.is_live(container.id):
+            return
+        code = EXIT_KILLED if oom else EXIT_FAILED
+        stopped = ContainerPhase.STOPPED
+        dead = [container]
+        died = cluster.change_containers(dead, phase=stopped, exit_code=code, is_oom=oom)
+        yield Moment(died, CREATE_SECONDS)
+        yield Moment(cluster.change_containers(dead, is_wanted=False), RESTART_SECONDS)
+        yield from self._orchestrator.reach_count(str(container.service))
+        yield from told(cluster.forget(dead))
+
+    def spoil(self, service_id: str, flaw: Flaw) -> Moments:
+        """Let the containers of a service crash from now on, and their successors.
+
+        That lasts until it has another image, or the flaw of this one is taken away.
+        """
+        self.cluster.flaws[self.cluster.services[service_id].image] = flaw
+        yield from self._orchestrator.crash_loop(service_id)
+
+    def leave_stopped(self, name: str, image: str, exit_code: int = 0) -> Moments:
+        """Run a container of no service to its end; it stays, stopped."""
+        container = ContainerIs(
+            self.cluster.new_id(),
+            name,
+            image,
+            self.cluster.emptiest_node(),
             ContainerPhase.STARTING,
             is_wanted=False,
         )
-        yield [self._container(container)]
-        yield self._now(container.id, phase=ContainerPhase.RUNNING)
-        yield self._now(container.id, phase=ContainerPhase.STOPPED, exit_code=0)
+        yield Moment([self.cluster.set_container(container)], self._orchestrator.start_seconds)
+        yield Moment(self.cluster.run([container]), self._orchestrator.start_seconds)
+        stopped = ContainerPhase.STOPPED
+        ended = self.cluster.change_containers([container], phase=stopped, exit_code=exit_code)
+        yield Moment(ended)
 
-    # -- what there is to choose from
 
-    def running_containers(self) -> list[ContainerIs]:
-        """Give the containers that run for a service."""
-        return [
-            c
-            for c in self.containers.values()
-            if c.phase is ContainerPhase.RUNNING and c.is_wanted and c.service in self.services
-        ]
-
-    # -- steps
-
-    def _reach_count(self, service_id: str) -> Moments:
-        """Start or stop containers until there are as many as the service wants."""
-        while (service := self.services.get(service_id)) is not None:
-            current = self._containers_of(service_id)
-            if len(current) < service.replica_count:
-                yield from self._start_one(service)
-            elif len(current) > service.replica_count:
-                yield from self._stop_one(current[-1].id, ContainerPhase.TERMINATING)
-            else:
-                return
-
-    def _start_one(self, service: ServiceIs) -> Moments:
-        number = self._numbers[service.id] = self._numbers.get(service.id, 0) + 1
-        container = ContainerIs(
-            self._new_id(),
-            f"{service.name}-{number}",
-            service.image,
-            self._emptiest_node(),
-            ContainerPhase.STARTING,
-            service=service.id,
-            labels=service.labels,
-        )
-        yield [self._container(container)]
-        now = self.containers.get(container.id)
-        if now is not None and now.phase is ContainerPhase.STARTING:
-            yield self._now(container.id, phase=ContainerPhase.RUNNING)
-
-    def _stop_one(self, container_id: str, phase: ContainerPhase) -> Moments:
-        if self._is_live(container_id):
-            yield self._now(container_id, phase=phase, is_wanted=False)
-            yield self._now(container_id, phase=ContainerPhase.STOPPED, exit_code=EXIT_TERMINATED)
-            yield self._gone(container_id)
-
-    def _is_live(self, container_id: str) -> bool:
-        container = self.containers.get(container_id)
-        return container is not None and container.phase in _LIVE
-
-    def _containers_of(self, service_id: str) -> list[ContainerIs]:
-        return [
-            c
-            for c in self.containers.values()
-            if c.service == service_id and c.is_wanted and c.phase in _LIVE
-        ]
-
-    def _emptiest_node(self) -> str:
-        load = {node.id: 0 for node in self._ready_nodes()}
-        for container in self.containers.values():
-            if container.node in load:
-                load[container.node] += 1
-        return min(load, key=lambda node_id: load[node_id])
-
-    def _ready_nodes(self) -> list[NodeIs]:
-        return [node for node in self.nodes.values() if node.state is NodeState.READY]
-
-    def _new_id(self) -> str:
-        return f"{self._dice.getrandbits(100):025x}"
-
-    def _node(self, node: NodeIs) -> NodeIs:
-        self.nodes[node.id] = node
-        return node
-
-    def _service(self, service: ServiceIs) -> ServiceIs:
-        self.services[service.id] = service
-        return service
-
-    def _container(self, container: ContainerIs) -> ContainerIs:
-        self.containers[container.id] = container
-        return container
-
-    def _changed(self, service_id: str, **changes: Any) -> list[Happening]:  # noqa: ANN401 - each field has its own type
-        """Change a service, if it is still there."""
-        service = self.services.get(service_id)
-        return [] if service is None else [self._service(attrs.evolve(service, **changes))]
-
-    def _now(self, container_id: str, **changes: Any) -> list[Happening]:  # noqa: ANN401 - each field has its own type
-        """Change a container, if it is still there."""
-        container = self.containers.get(container_id)
-        return [] if container is None else [self._container(attrs.evolve(container, **changes))]
-
-    def _gone(self, container_id: str) -> list[Happening]:
-        """Remove a container, if it is still there."""
-        gone = self.containers.pop(container_id, None)
-        return [] if gone is None else [ContainerGone(container_id)]
+def _services_of(containers: Iterable[ContainerIs]) -> Iterable[str]:
+    return dict.fromkeys(str(c.service) for c in containers)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import attrs
 
-from tutumwatch.outbox.sqlite.codec import DamagedError, decode_notice
+from tutumwatch.outbox.sqlite.codec import DamagedError, decode_notice, unseal
 from tutumwatch.outbox.sqlite.rows import DEAD, STATE_NAMES
 from tutumwatch.outbox.sqlite.schema import APPLICATION_ID, VERSION, version_of
 from tutumwatch.rules.notice import Notice
@@ -80,6 +80,13 @@ class StoreReader:
         """Give one row, if it is there."""
         found = self._all(f"SELECT {_COLUMNS} FROM deliveries WHERE id = ?", (row_id,))
         return _row(found[0]) if found else None
+
+    def records(self, kind: str) -> Iterator[bytes]:
+        """Give what rules keep of a kind; what is damaged is left out."""
+        query = "SELECT name, value FROM records WHERE kind = ? ORDER BY name"
+        for name, sealed in self._all(query, (kind,)):
+            with suppress(DamagedError):
+                yield unseal(sealed, kind, name)
 
     def owed_counts(self) -> Mapping[str, int]:
         """Count what is owed, by notifier."""

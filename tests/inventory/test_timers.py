@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from tutumwatch.rules.timers import Timers
+from tutumwatch.inventory.timers import Timers
 
 
 class TimersTests(SynchronousTestCase):

@@ -1,0 +1,45 @@
+"""What an incident explains is judged again when it opens and when it closes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import attrs
+
+from tutumwatch.rules.decisions import Decisions
+from tutumwatch.rules.incident_rules import IncidentRule
+from tutumwatch.rules.members import Phase
+from tutumwatch.rules.membership import Membership
+from tutumwatch.rules.progress import Progress
+
+
+@attrs.define
+class Excuses:
+    """Remembers of which rules an incident opened or closed."""
+
+    _members: Membership
+    _moved: set[str] = attrs.field(factory=set)
+
+    def moved(self, rule: str) -> None:
+        """Take in that an incident of a rule opened or closed."""
+        self._moved.add(rule)
+
+    def settle(
+        self,
+        rules: Mapping[str, IncidentRule],
+        progress: Progress,
+        now: float,
+        decisions: Decisions,
+    ) -> None:
+        """Judge again whatever those incidents may explain, until nothing moves."""
+        while self._moved:
+            moved = set(self._moved)
+            self._moved.clear()
+            for member in self._members:
+                rule = rules.get(member.name[0])
+                if rule is None or moved.isdisjoint(rule.unless_open):
+                    continue
+                # It may have moved since, because of another one.
+                current = self._members.get(member.name)
+                if current is not None and current.phase in {Phase.PENDING, Phase.EXCUSED}:
+                    progress.look_again(rule, current, now, decisions)

@@ -9,7 +9,8 @@ from tutumwatch.events.inputs import Silence
 from tutumwatch.inventory.inventory import Inventory
 from tutumwatch.inventory.resource import Change, ChangeKind, Resource
 from tutumwatch.rules.ignores import Ignores
-from tutumwatch.rules.incident_rules import IncidentSettings, compile_incident
+from tutumwatch.rules.incident_rules import IncidentSettings
+from tutumwatch.rules.incident_tables import compile_incident
 from tutumwatch.rules.notice import Destination, Form, Notice
 from tutumwatch.rules.routes import Routes
 from tutumwatch.rules.rule_set import RuleSet

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import attrs
 
+from tests.rules.talk import (
+    CLUSTER,
+    CONTAINER,
+    DESTINATIONS,
+    KNOWN,
+    NODE,
+    SERVICE,
+    STACK,
+    angle,
+    event_bytes,
+    make_rule,
+    notices,
+    texts,
+    unexpected,
+)
 from tutumwatch.events.inputs import (
     Answer,
     Found,
@@ -17,40 +31,39 @@ from tutumwatch.events.inputs import (
     Looked,
     Message,
     Missing,
+    Reloaded,
+    Started,
     Tick,
     Unanswered,
 )
 from tutumwatch.inventory.inventory import Inventory
 from tutumwatch.rules.decider import Decider
-from tutumwatch.rules.decisions import Decisions, Settled
-from tutumwatch.rules.incident_rules import IncidentRule, IncidentSettings, compile_incident
-from tutumwatch.rules.incidents import Incidents
-from tutumwatch.rules.messages import MessageRule, MessageSettings, compile_message
-from tutumwatch.rules.notice import Destination, Form, Notice
+from tutumwatch.rules.decisions import Decisions
+from tutumwatch.rules.ignores import Ignores
+from tutumwatch.rules.incident_rules import IncidentRule, IncidentSettings
+from tutumwatch.rules.incident_tables import compile_incident
+from tutumwatch.rules.messages import MessageRule
+from tutumwatch.rules.notice import Form, Notice
+from tutumwatch.rules.routes import Routes
+from tutumwatch.rules.rule_set import RuleSet
 from tutumwatch.settings import Duration
 
-STACK = "/api/v1/stack/k1/"
-SERVICE = "/api/v1/service/s1/"
-NODE = "/api/v1/node/n1/"
-CLUSTER = "/api/v1/nodecluster/nc1/"
-CONTAINER = "/api/v1/container/c1/"
+__all__ = [
+    "CLUSTER",
+    "CONTAINER",
+    "DESTINATIONS",
+    "KNOWN",
+    "NODE",
+    "SERVICE",
+    "STACK",
+    "angle",
+    "event_bytes",
+    "notices",
+    "texts",
+    "unexpected",
+]
 
-
-def angle(text: str) -> str:
-    """Escape as Slack asks."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
-DESTINATIONS = {
-    "plain": Destination("plain", str),
-    "slack": Destination("slack", angle),
-    "pd": Destination("pd", str, drops_orphans=True),
-}
-
-
-def unexpected(where: str, what: str) -> None:
-    """Take a mistake where there is none."""
-    raise AssertionError((where, what))
+STREAMS = ("main",)
 
 
 def message_rule(
@@ -62,52 +75,61 @@ def message_rule(
     fresh: Sequence[str] = (),
 ) -> MessageRule:
     """Compile a message rule that holds no mistake; by default it is about services."""
-    settings = MessageSettings(
-        name=name,
-        match={"type": "service"} if match is None else match,
-        notify=list(notify),
-        text=text,
-        fresh=list(fresh),
-    )
-    return compile_message(settings, DESTINATIONS, tuple(DESTINATIONS), unexpected)
+    return make_rule(match, text, name=name, notify=list(notify), fresh=list(fresh))
 
 
 def incident_settings(
     *,
     name: str = "stream down",
     while_: object = None,
-    notify: Sequence[str] = ("plain",),
+    notify: object = ("plain",),
     for_seconds: float = 15.0,
     clear_for_seconds: float = 5.0,
     key: str | None = None,
     text: str = "down: {{ reason }}",
     resolve_text: str = "up",
+    **more: Any,  # noqa: ANN401 - any key of the table
 ) -> IncidentSettings:
     """Make the settings of an incident rule, by default about streams."""
+    if while_ is None and not {"each", "absent"} & more.keys():
+        while_ = {"type": "stream", "state": "!Connected"}
     return IncidentSettings(
         name=name,
-        while_={"type": "stream", "state": "!Connected"} if while_ is None else while_,
-        notify=list(notify),
+        while_=while_,
+        notify=list(notify) if isinstance(notify, tuple) else notify,
         for_=Duration(for_seconds),
         clear_for=Duration(clear_for_seconds),
         key=key,
         text=text,
         resolve_text=resolve_text,
+        **more,
     )
 
 
-def incident_rule(settings: IncidentSettings | None = None) -> IncidentRule:
+def incident_rule(
+    settings: IncidentSettings | None = None, routes: Routes | None = None
+) -> IncidentRule:
     """Compile an incident rule that holds no mistake."""
     chosen = settings or incident_settings()
-    return compile_incident(chosen, DESTINATIONS, tuple(DESTINATIONS), unexpected)
+    return compile_incident(chosen, routes or Routes(), DESTINATIONS, KNOWN, unexpected)
 
 
-def event_bytes(uri: str | None, state: str | None = "Running", /, **more: object) -> bytes:
-    """Make the bytes of an event; its type is that of its resource_uri."""
-    said: dict[str, Any] = {"resource_uri": uri, "state": state, "action": "update"}
-    if uri is not None and "type" not in more:
-        said["type"] = uri.strip("/").split("/")[-2]
-    return json.dumps({**said, **more}).encode()
+def rule_set(
+    *rules: MessageRule | IncidentRule,
+    routes: Routes | None = None,
+    ignores: Ignores | None = None,
+    **more: Any,  # noqa: ANN401 - any other part of a RuleSet
+) -> RuleSet:
+    """Put rules together; messages storm never."""
+    parts = {"streams": STREAMS, "storm_count": 0, "mutes": (), **more}
+    return RuleSet(
+        messages=tuple(rule for rule in rules if isinstance(rule, MessageRule)),
+        incidents=tuple(rule for rule in rules if isinstance(rule, IncidentRule)),
+        routes=routes or Routes(),
+        ignores=ignores or Ignores(),
+        destinations=DESTINATIONS,
+        **parts,
+    )
 
 
 @attrs.define
@@ -119,14 +141,30 @@ class World:
     number: int = 0
 
     @classmethod
-    def of(cls, *rules: MessageRule | IncidentRule, inventory: Inventory | None = None) -> World:
-        """Make a world of some rules, in which nothing has happened."""
-        known = inventory or Inventory()
-        messages = [rule for rule in rules if isinstance(rule, MessageRule)]
-        incidents = {rule.name: rule for rule in rules if isinstance(rule, IncidentRule)}
-        kept = Incidents(incidents, known, DESTINATIONS)
-        known.is_needed = kept.is_needed
-        return cls(Decider(known, kept, messages))
+    def of(
+        cls,
+        *rules: MessageRule | IncidentRule,
+        inventory: Inventory | None = None,
+        **more: Any,  # noqa: ANN401 - any other part of a RuleSet
+    ) -> World:
+        """Make a world of some rules, in which nothing has happened but that we started."""
+        world = cls(Decider(inventory or Inventory(), rule_set(*rules, **more)))
+        world.start()
+        return world
+
+    def start(self, alive_at: float | None = None) -> Decisions:
+        """Begin a run."""
+        return self.decider.decide(Started("run", alive_at, self.now))
+
+    def reload(self, rules: RuleSet) -> Decisions:
+        """Go on under other rules."""
+        self.decider.rule_sets["other"] = rules
+        return self.decider.decide(Reloaded("other", self.now))
+
+    def catch_up(self, stream: str = "main") -> Decisions:
+        """Connect a stream, and list what is known already: nothing new."""
+        self.stream("Connected", stream)
+        return self.decider.decide(Listed(stream, (), self.now))
 
     def remember(self, *streams: str) -> None:
         """Know these streams, and all that their platforms have, from a run before."""
@@ -191,22 +229,6 @@ class World:
             said += notices(self.tick())
         self.now = end
         return said
-
-
-def notices(decisions: Decisions) -> list[Notice]:
-    """Give what is to be said, also that of rows that are settled."""
-    said: list[Notice] = []
-    for owed in decisions.owed:
-        if isinstance(owed, Notice):
-            said.append(owed)
-        elif isinstance(owed, Settled):
-            said += owed.notices
-    return said
-
-
-def texts(decisions: Decisions) -> list[str]:
-    """Give the texts that are to be said."""
-    return [notice.text for notice in notices(decisions)]
 
 
 def forms(said: Iterable[Notice]) -> list[tuple[str, str]]:

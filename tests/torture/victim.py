@@ -29,7 +29,8 @@ from tutumwatch.config.environment import Environment
 from tutumwatch.config.load import load_configuration
 from tutumwatch.logs import TextObserver
 from tutumwatch.outbox.sqlite.store import SQLiteStore
-from tutumwatch.rules.incident_rules import IncidentSettings, compile_incident
+from tutumwatch.rules.incident_rules import IncidentSettings
+from tutumwatch.rules.incident_tables import compile_incident
 from tutumwatch.settings import Duration
 from tutumwatch.status.sdnotify import ServiceManager
 from tutumwatch.tap import make_store

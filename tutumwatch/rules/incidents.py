@@ -35,7 +35,7 @@ from tutumwatch.rules.telling import Telling
 from tutumwatch.rules.verifying import Verifying
 
 
-def _count_nothing(reason: str, sample: bytes) -> None:
+def count_nothing(reason: str, sample: bytes) -> None:
     """Stand for whoever counts what could not be decided."""
 
 
@@ -50,7 +50,7 @@ class Incidents:
     _inventory: Inventory
     _silences: Silences
     counts: Counter[str] = attrs.field(factory=Counter)
-    reject: Callable[[str, bytes], None] = _count_nothing
+    reject: Callable[[str, bytes], None] = count_nothing
     records: Records = attrs.field(factory=Records)
     _members: Membership = attrs.field(init=False)
     _tallies: Tallies = attrs.field(init=False)

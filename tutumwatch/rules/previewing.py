@@ -7,7 +7,7 @@ import copy
 import attrs
 
 from tutumwatch.rules.decisions import Decisions
-from tutumwatch.rules.incidents import Incidents
+from tutumwatch.rules.incidents import Incidents, count_nothing
 from tutumwatch.rules.members import Phase
 from tutumwatch.rules.rule_set import RuleSet
 
@@ -23,10 +23,13 @@ class Outlook:
 def preview(incidents: Incidents, rules: RuleSet, now: float, *shared: object) -> Outlook:
     """Say what would come of going on under other rules.
 
-    :param shared: what the incidents only read: it is not copied, and nor are rules.
+    :param shared: what the incidents only read: it is not copied, and nor is what is frozen.
     """
+    frozen = (*incidents.members(), *incidents.open_incidents())
     known = (rules, *rules.incidents, incidents.rules, *incidents.rules.incidents)
-    memo = {id(one): one for one in (*shared, *known)}
+    memo: dict[int, object] = {id(one): one for one in (*shared, *known, *frozen)}
+    # It is bound to the whole decider; and what cannot be computed is counted when it counts.
+    memo[id(incidents.reject)] = count_nothing
     scratch = copy.deepcopy(incidents, memo)
     scratch.use(rules, now, Decisions())
     resolving = _open_keys(incidents) - _open_keys(scratch)

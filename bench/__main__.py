@@ -13,7 +13,7 @@ import attrs
 
 from bench.ceiling import EVENTS_COUNT, measure
 from bench.chart import draw
-from bench.contenders import TUTUMWATCH, Contender
+from bench.contenders import Contender
 from bench.machine import describe
 from bench.processes import ROOT, ServersProcess
 from bench.report import Bench, results_table, targets_table, titles, write_page
@@ -128,7 +128,7 @@ def profile(servers: ServersProcess, workload: Workload) -> str:
     say(f"{workload.title}: under the profiler")
     with tempfile.TemporaryDirectory(dir=SCRATCH) as folder:
         path = Path(folder) / "profile.txt"
-        run_round(servers, attrs.evolve(workload, way=Way.PLAIN), TUTUMWATCH, path)
+        run_round(servers, attrs.evolve(workload, way=Way.PLAIN), workload.profiled, path)
         return path.read_text("utf-8")
 
 

@@ -1,4 +1,4 @@
-"""The three programs that are compared, each as its users would start it."""
+"""The programs that are compared, each as its users would start it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 import attrs
 
 from bench.processes import Process
+from bench.rules import FEW, MORE_COUNT, more_rules
 from bench.wire import Ports
 
 USER, APIKEY = "bench", "0123456789abcdef"
@@ -26,6 +27,8 @@ BATCH, CONCURRENCY = 1, 32
 
 # The tutorial's two messages to Slack; what else it prints to its terminal is left out everywhere.
 CONFIGURATION = """\
+storm = 0
+
 [streams.main]
 url = "ws://127.0.0.1:{ports.stream}/v1/events"
 rest = "http://127.0.0.1:{ports.rest}"
@@ -70,7 +73,8 @@ The Stack state is: {{{{ stack.state }}}}'''
 class Contender:
     """One program. ``settings``: what of it is chosen, for the table.
 
-    ``ready``: what it says when it has nothing left to do but to wait for events.
+    ``ready``: what it says when it has nothing left to do but to wait for events. ``rules``: what
+    a tutumwatch has beside the two messages.
     """
 
     name: str
@@ -79,6 +83,7 @@ class Contender:
     command: Sequence[str] = ()
     batch: int = BATCH
     ready: str = ""
+    rules: str = ""
 
     @property
     def is_ours(self) -> bool:
@@ -89,6 +94,15 @@ class Contender:
         """Start it in a folder, where it finds what it left there."""
         if not self.is_ours:
             return Process.start([sys.executable, *self.command], _variables(ports), folder)
+        (folder / "bench.toml").write_text(self.configuration(ports), "utf-8")
+        twistd = [str(Path(sys.executable).with_name("twistd"))]
+        if profile is not None:
+            twistd = [sys.executable, "-m", "bench.profiled", str(profile)]
+        arguments = [*twistd, "-n", "--pidfile=", "tutumwatch", "-c", "bench.toml"]
+        return Process.start(arguments, {}, folder)
+
+    def configuration(self, ports: Ports) -> str:
+        """Write the configuration of a tutumwatch."""
         text = CONFIGURATION.format(
             ports=ports,
             user=USER,
@@ -97,12 +111,7 @@ class Contender:
             batch=self.batch,
             concurrency=CONCURRENCY,
         )
-        (folder / "bench.toml").write_text(text, "utf-8")
-        twistd = [str(Path(sys.executable).with_name("twistd"))]
-        if profile is not None:
-            twistd = [sys.executable, "-m", "bench.profiled", str(profile)]
-        arguments = [*twistd, "-n", "--pidfile=", "tutumwatch", "-c", "bench.toml"]
-        return Process.start(arguments, {}, folder)
+        return text + self.rules
 
     def wait_until_ready(self, process: Process, begun_at: int = 0) -> None:
         """Wait until it only waits for events.
@@ -153,4 +162,18 @@ ASYNCIO = Contender(
     "64 requests at a time, 8 attempts",
     ("-m", "bench.asyncio_client"),
 )
-CONTENDERS = (TUTUMWATCH, BATCHING, TUTORIAL, ASYNCIO)
+FEW_RULES = attrs.evolve(
+    TUTUMWATCH,
+    name="few rules",
+    title="tutumwatch, 3 rules",
+    settings="as tutumwatch; two incidents beside its message may match what the flood is made of",
+    rules=FEW,
+)
+MANY_RULES = attrs.evolve(
+    TUTUMWATCH,
+    name="many rules",
+    title=f"tutumwatch, {3 + MORE_COUNT} rules",
+    settings=f"those and {MORE_COUNT} more, which cannot: messages and incidents of all forms",
+    rules=FEW + more_rules(),
+)
+CONTENDERS = (TUTUMWATCH, BATCHING, TUTORIAL, ASYNCIO, FEW_RULES, MANY_RULES)

@@ -36,11 +36,12 @@ that it is being sent, and that it has arrived. All get the same events and send
 connections stay open in all three.
 """
 EXPLANATION = """\
-Medians, with the contenders in turn in each round. `of ours` is the median of the ratios to
-tutumwatch in the same round: of times, in a flood of events a second; none is given for who lost
-something. CPU is user and system time for each event, RSS the most that any round had. p50 and p99
-are from an event being sent to its POST being there; the destination's own time comes after that
-and is in neither. tutumwatch repeats what was under way when it was killed: it cannot know.
+Medians, with the contenders in turn in each round. `of ours` is the median of the ratios to the
+first of them, which is ours, in the same round: of times, in a flood of events a second; none is
+given for who lost something. CPU is user and system time for each event, RSS the most that any
+round had. p50 and p99 are from an event being sent to its POST being there; the destination's own
+time comes after that and is in neither. tutumwatch repeats what was under way when it was killed:
+it cannot know.
 """
 SERVERS = (
     "the servers, in a process of their own, can send at least {ceiling.events:,.0f} events a "
@@ -122,9 +123,9 @@ def _row(results: Results, contender: Contender) -> tuple[str, ...]:
     is_dead = results.workload.way is Way.DEAD
     # Who lost something was done the sooner for it, and a kill leaves no time to compare.
     is_comparable = results.workload.way is Way.PLAIN and not any(one.lost for one in rounds)
-    ratio = math.nan
-    if is_comparable and contender is not TUTUMWATCH and TUTUMWATCH.name in results.rounds:
-        ratio = results.ratio(contender, TUTUMWATCH, compared)
+    ratio, baseline = math.nan, results.workload.contenders[0]
+    if is_comparable and contender is not baseline and baseline.name in results.rounds:
+        ratio = results.ratio(contender, baseline, compared)
     return (
         results.workload.name,
         contender.title,

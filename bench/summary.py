@@ -9,7 +9,15 @@ from typing import TypeAlias
 
 import attrs
 
-from bench.contenders import ASYNCIO, BATCHING, TUTORIAL, TUTUMWATCH, Contender
+from bench.contenders import (
+    ASYNCIO,
+    BATCHING,
+    FEW_RULES,
+    MANY_RULES,
+    TUTORIAL,
+    TUTUMWATCH,
+    Contender,
+)
 from bench.rounds import Round
 from bench.workloads import Workload
 
@@ -21,6 +29,7 @@ RSS_MAX_MIB = 120.0
 FIRST_SEND_MAX_SECONDS = 3.0
 FLOOD_MIN_RATIO, MIXED_MAX_RATIO, BATCHING_MAX_RATIO = 2.5, 1.5, 1.0
 TRICKLE_MAX_MS = 10.0
+RULES_MAX_RATIO = 1.3
 
 
 def percentile(values: Sequence[float], share: float) -> float:
@@ -92,8 +101,8 @@ def _rate_ratio(results: Results) -> float:
     return results.ratio(TUTUMWATCH, TUTORIAL, rate)
 
 
-def _time_ratio(contender: Contender) -> Callable[[Results], float]:
-    return lambda results: results.ratio(contender, ASYNCIO, lambda one: one.seconds)
+def _time_ratio(contender: Contender, baseline: Contender = ASYNCIO) -> Callable[[Results], float]:
+    return lambda results: results.ratio(contender, baseline, lambda one: one.seconds)
 
 
 def _most(measure: Measure) -> Callable[[Results], float]:
@@ -117,6 +126,13 @@ TARGETS = (
         FLOOD_MIN_RATIO,
         _rate_ratio,
         is_most=False,
+    ),
+    Target(
+        "rules",
+        "time with 200 rules more that cannot match",
+        "x",
+        RULES_MAX_RATIO,
+        _time_ratio(MANY_RULES, FEW_RULES),
     ),
     Target(
         "mixed",

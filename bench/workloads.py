@@ -7,7 +7,15 @@ from enum import Enum
 import attrs
 import msgspec
 
-from bench.contenders import ASYNCIO, BATCHING, TUTORIAL, TUTUMWATCH, Contender
+from bench.contenders import (
+    ASYNCIO,
+    BATCHING,
+    FEW_RULES,
+    MANY_RULES,
+    TUTORIAL,
+    TUTUMWATCH,
+    Contender,
+)
 from bench.wire import MILLION, Behaviour, Plan
 
 
@@ -21,10 +29,11 @@ class Way(Enum):
 
 @attrs.frozen
 class Workload:
-    """One workload.
+    """One workload; the first of its contenders is the one that the others are compared with.
 
     ``once``: contenders that take part in the first round alone, because they are too slow.
-    ``quiet_seconds``: when nothing has arrived for so long, nothing more will.
+    ``quiet_seconds``: when nothing has arrived for so long, nothing more will. ``profiled``: who
+    shows where the time goes.
     """
 
     name: str
@@ -36,6 +45,7 @@ class Workload:
     once: tuple[Contender, ...] = ()
     quiet_seconds: float = 15.0
     small_divisor: int = 20
+    profiled: Contender = TUTUMWATCH
 
     def small(self) -> Workload:
         """Give the same with few events, for a quick look."""
@@ -63,6 +73,13 @@ WORKLOADS = (
         "flood, 20,000 resources",
         Plan(count=100_000, resources=_RESOURCES, ends_with_notice=True),
         _ALL,
+    ),
+    Workload(
+        "rules",
+        "flood, 3 rules against 203",
+        Plan(count=100_000, ends_with_notice=True),
+        (FEW_RULES, MANY_RULES),
+        profiled=MANY_RULES,
     ),
     Workload(
         "mixed",

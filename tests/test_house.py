@@ -50,7 +50,7 @@ FLOORS = (
         "control/",
         "logs.py",
     },
-    {"sources.py", "destinations.py", "vitals.py", "reload.py"},
+    {"sources.py", "destinations.py", "vitals.py", "reload.py", "rehearsal/"},
     {"changeover.py", "root.py"},
     {"assembly.py"},
     {"tap.py", "embedded.py"},

@@ -16,6 +16,8 @@ from twisted.internet.task import Clock, LoopingCall
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.outbox.cases import memory_store
+from tests.rules.talk import make_routes, make_rule
+from tests.rules.world import event_bytes, incident_rule, incident_settings, rule_set
 from tests.secrets_check import RecordedLog
 from tutumwatch.assembly import make_decider
 from tutumwatch.config.environment import Environment
@@ -31,10 +33,12 @@ from tutumwatch.events.inputs import (
     Looked,
     Message,
     OwedRow,
+    Reloaded,
     Started,
     Tick,
 )
 from tutumwatch.http import NoResponse, Request, Response
+from tutumwatch.inventory.links import CATCH_UP_MAX_SECONDS
 from tutumwatch.inventory.resource import Key, Resource
 from tutumwatch.notifiers.contract import Pace
 from tutumwatch.notifiers.outcomes import Delivered, Outcome, Reason, RetryLater
@@ -812,7 +816,8 @@ class SavingTests(WatchTestCase):
         )
         first, second = self.store.commits
         self.assertEqual((first.records, second.inputs), ({}, [Tick(self.now())]))
-        self.assertEqual(sorted(kind for kind, _ in second.records), ["incident", "member"])
+        kinds = {kind for kind, _ in second.records}
+        self.assertEqual(kinds, {"incident", "member", "openings", "rule", "said"})
 
 
 class TimerTests(WatchTestCase):
@@ -858,12 +863,17 @@ class TimerTests(WatchTestCase):
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_what_is_no_longer_due_leaves_no_timer(self) -> None:
+        """A break that was short, and a listing that came."""
         self.stream_is("Disconnected")
         self.stream_is("Connected")
         self.turn()
+        self.assertEqual(self.timers(), [5.0])
         self.clock.advance(5.0)
         self.turn()
         self.assertEqual(self.slack.texts, [])
+        self.assertEqual(self.timers(), [CATCH_UP_MAX_SECONDS])
+        self.pipeline.submit(Listed("main", (), self.now()))
+        self.turn()
         self.assertEqual(self.timers(), [])
 
 
@@ -1102,3 +1112,29 @@ class RejectedTests(WatchTestCase):
             ],
         )
         self.assertEqual(self.pipeline.decider.counts["rejected"], 3)
+
+
+class UnroutedTests(WatchTestCase):
+    """That nobody is told of something is said once for each rule."""
+
+    def test_the_same_rule_is_told_of_once(self) -> None:
+        routes = make_routes({"match": {"name": "x"}, "page": "plain"}, {"news": "plain"})
+        settings = incident_settings(while_={"type": "notifier"}, notify="page", for_seconds=0.0)
+        news = make_rule(routes=routes, notify="page", text="x")
+        rules = rule_set(news, incident_rule(settings, routes), routes=routes)
+        self.start()
+        self.pipeline.decider.rule_sets["other"] = rules
+        self.pipeline.submit(Reloaded("other", self.now()))
+        for uuid in ("a", "b"):
+            self.receive(event_bytes(f"/api/v1/service/{uuid}/", parents=[], object={"name": uuid}))
+            self.turn(2)
+        self.pipeline.submit(Link(LinkType.NOTIFIER, "slack", "Failing", "why", self.now()))
+        self.turn(2)
+        self.assertEqual(
+            self.said("warn"),
+            [
+                "unrouted: no route has anybody for rule 'news': service a running",
+                "unrouted: no route has anybody for rule 'stream down': notifier slack",
+            ],
+        )
+        self.assertEqual(self.pipeline.decider.counts["unrouted"], 3)

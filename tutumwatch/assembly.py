@@ -16,6 +16,7 @@ from twisted.logger import Logger
 from tutumwatch.changeover import Changeover
 from tutumwatch.config.plans import Configuration
 from tutumwatch.control.commands import Commands
+from tutumwatch.control.resolving import Resolving
 from tutumwatch.control.service import SOCKET_MODE, ControlService
 from tutumwatch.control.silencing import Silencing
 from tutumwatch.control.wire import socket_path
@@ -155,7 +156,12 @@ def _make_control(
         reactor,
     )
     commands = Commands(
-        core.outbox.store, carry_out, core.now, lambda: health().to_object(), silencing
+        core.outbox.store,
+        carry_out,
+        core.now,
+        lambda: health().to_object(),
+        silencing,
+        Resolving(core.pipeline.decider, carry_out, core.now),
     )
     endpoint = UNIXServerEndpoint(reactor, path, mode=SOCKET_MODE, wantPID=0)
     return [ControlService(path, endpoint, commands.do, reactor)]

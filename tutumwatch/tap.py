@@ -43,7 +43,7 @@ class Options(usage.Options):
     optParameters: ClassVar = [
         ["config", "c", None, "The configuration file; without it only the environment counts."],
         ["seed", None, None, "Which simulated cloud: a number, the same story; 1 if unset.", int],
-        ["rate", None, None, "Its events a second, 0 (still) to 10000; 1 if unset.", float],
+        ["rate", None, None, "Its events a second, 0 (still) to 10000; 2 if unset.", float],
     ]
     longdesc = (
         "Watch a Tutum Stream and tell Slack, PagerDuty and the console. Without --config, set "

@@ -88,6 +88,7 @@ class Pipeline(Service):
         # By the identity of the input that somebody waits for.
         self._awaited: dict[int, Deferred[Decisions]] = {}
         self._last_rejection = ""
+        self._unrouted_rules = {""}
         self._store_problem = ""
 
     @property
@@ -210,13 +211,18 @@ class Pipeline(Service):
             self._look_ups.ask(need.stream, need.resource_uri, fresh=need.fresh)
 
     def _say_rejected(self) -> None:
-        """Warn of what could not be used; the same reason again is only counted."""
+        """Warn of what could not be used, or told; the same reason again is only counted."""
         rejected = self.decider.last_rejected
         if rejected is not None and rejected.reason != self._last_rejection:
             self._last_rejection = rejected.reason
             self._log.warn(
                 "rejected: {reason} in {sample}", reason=rejected.reason, sample=rejected.sample
             )
+        for what in (self.decider.speaking.unrouted, self.decider.incidents.unrouted):
+            rule = what.partition(": ")[0]
+            if rule not in self._unrouted_rules:
+                self._unrouted_rules.add(rule)
+                self._log.warn("unrouted: no route has anybody for {what}", what=what)
 
     def _follow(self, link: Link) -> None:
         """Let what catches up know that a stream came or went."""

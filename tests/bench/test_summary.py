@@ -9,7 +9,15 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from bench.ceiling import Ceiling
 from bench.chart import draw
-from bench.contenders import ASYNCIO, BATCHING, TUTORIAL, TUTUMWATCH, Contender
+from bench.contenders import (
+    ASYNCIO,
+    BATCHING,
+    FEW_RULES,
+    MANY_RULES,
+    TUTORIAL,
+    TUTUMWATCH,
+    Contender,
+)
 from bench.report import Bench, results_table, targets_table, write_page
 from bench.rounds import Round
 from bench.summary import TARGETS, Results, cpu_us, delay_ms, judge, percentile, rate
@@ -72,6 +80,24 @@ class TargetsTests(SynchronousTestCase):
         slow = judge(results_of("flood", tutumwatch=[1.0], tutorial=[2.4]))
         fast = judge(results_of("flood", tutumwatch=[1.0], tutorial=[2.6]))
         self.assertEqual([one.holds for one in (*slow, *fast)], [False, True])
+
+    def test_rules_that_cannot_match_must_cost_little(self) -> None:
+        """Compared round by round, in the same run."""
+        rounds = {
+            contender.name: [round_of(contender, seconds) for seconds in all_seconds]
+            for contender, all_seconds in (
+                (FEW_RULES, (1.0, 2.0, 1.0)),
+                (MANY_RULES, (1.2, 2.8, 1.4)),
+            )
+        }
+        results = {"rules": Results(BY_NAME["rules"], rounds)}
+        (verdict,) = judge(results)
+        self.assertEqual((verdict.value, verdict.holds), (1.4, False))
+        rounds[MANY_RULES.name] = [round_of(MANY_RULES, 1.29)]
+        self.assertTrue(judge(results)[0].holds)
+        self.assertIn(
+            "| rules | tutumwatch, 203 rules | 1.29 | 78 | 0.78 x |", results_table(results)
+        )
 
     def test_mixed_has_a_target_with_batching_and_one_without(self) -> None:
         verdicts = judge(results_of("mixed", tutumwatch=[1.4], batching=[1.1], asyncio=[1.0]))

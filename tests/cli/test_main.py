@@ -42,62 +42,13 @@ notify = ["slack"]
 """
 
 
-class CheckTests(FilesTestCase):
-    """``tutumwatch check``."""
+class RunTests(FilesTestCase):
+    """``tutumwatch run``, as far as it comes before anything starts."""
 
     def invoke(self, *arguments: str, **variables: str) -> Result:
         """Run the command in an environment of its own."""
         set_environment(self, {"HOME": "/nonexistent", **variables})
         return CliRunner().invoke(cli, arguments)
-
-    def test_a_good_file(self) -> None:
-        path = self.write(GOOD)
-        result = self.invoke("check", "--config", path, **CREDENTIALS)
-        self.assertEqual(result.exit_code, 0)
-        self.assertEqual(
-            result.stdout,
-            f"{path}: no mistakes (watched streams: 1, notifiers on: 1, message rules: 1, incident rules: 0)\n"
-            "notifier slack is off: SLACK_URL is not set\n",
-        )
-        self.assertEqual(result.stderr, "")
-
-    def test_all_mistakes_go_to_stderr_a_line_each(self) -> None:
-        path = self.write(BAD)
-        result = self.invoke("check", "-c", path, **CREDENTIALS)
-        self.assertEqual(result.exit_code, 1)
-        self.assertEqual(result.stdout, "")
-        lines = result.stderr.splitlines()
-        self.assertEqual(
-            [line.partition(" ")[0] for line in lines], [f"{path}:{n}:" for n in (2, 4, 7)]
-        )
-
-    def test_the_environment_alone(self) -> None:
-        result = self.invoke("check", **CREDENTIALS)
-        self.assertEqual(result.exit_code, 0)
-        self.assertTrue(
-            result.stdout.startswith("the environment: no mistakes (watched streams: 1, ")
-        )
-
-    def test_no_credentials(self) -> None:
-        result = self.invoke("check")
-        self.assertEqual(result.exit_code, 1)
-        self.assertEqual(result.stderr, f"the environment: streams.main: {NO_CREDENTIALS}\n")
-
-    def test_a_config_whose_notifiers_are_all_off(self) -> None:
-        text = GOOD.replace('[notifiers.console]\nkind = "console"\n', "").replace(
-            "console", "slack"
-        )
-        result = self.invoke("check", "-c", self.write(text), **CREDENTIALS)
-        self.assertEqual(result.exit_code, 0)
-        self.assertTrue(
-            result.stdout.endswith(
-                "notifier slack is off: SLACK_URL is not set\n"
-                "nobody will be told anything: no rule names a notifier that is on\n"
-            )
-        )
-
-    def test_an_option_that_there_is_not(self) -> None:
-        self.assertEqual(self.invoke("check", "--colour").exit_code, 2)
 
     def test_run_ends_before_anything_starts(self) -> None:
         """The same lines as check's, and nothing of twistd's own usage."""

@@ -17,6 +17,7 @@ from tests.rules.silenced import HOUR, WEB, mute, rules, said, shop
 from tests.rules.silenced import silence as make_silence
 from tutumwatch.cli.main import cli
 from tutumwatch.control.commands import Commands
+from tutumwatch.control.resolving import Resolving
 from tutumwatch.control.silencing import Silencing
 from tutumwatch.control.wire import AskSilence, Question, Reply
 from tutumwatch.events.inputs import Input
@@ -32,6 +33,7 @@ service.name=web  # deploy
     s2  silence  pending  2026-11-27T00:00:00Z  2026-11-27T01:00:00Z  0          -    rule=x
 nights  mute     pending  2026-11-26T22:00:00Z  2026-11-27T06:00:00Z  0          -    type=node
 """
+NO_RULE = "there is no rule of such a name, so it withholds nothing; the rules are service down"
 NOT_RUNNING = "start it and say this again: only the watcher changes its store\n"
 MUTES = """\
 [[mutes]]
@@ -56,7 +58,10 @@ class SilenceCommandTestCase(ChangingTestCase):
         silencing = Silencing(
             self.decider, self.carry_out, lambda: self.now, lambda: next(names), Clock()
         )
-        self.commands = Commands(self.store, self.carry_out, lambda: self.now, dict, silencing)
+        resolving = Resolving(self.decider, self.carry_out, lambda: self.now)
+        self.commands = Commands(
+            self.store, self.carry_out, lambda: self.now, dict, silencing, resolving
+        )
 
     def carry_out(self, item: Input) -> Deferred[Decisions]:
         """Decide it."""
@@ -126,7 +131,7 @@ class AddTests(SilenceCommandTestCase):
             [lines[1], *lines[3:]],
             [
                 "it is about 0 resources at present",
-                "warning: there is no rule of such a name, so it withholds nothing",
+                f"warning: {NO_RULE}",
                 "warning: it matches nothing that is known at present",
                 "warning: it lasts 8 days, and may well be forgotten",
             ],
@@ -231,7 +236,8 @@ class EndTests(SilenceCommandTestCase):
         result = self.silence("rm", "s1", "s\x1b9")
         self.assertEqual(result.exit_code, 1)
         self.assertEqual(
-            result.stdout, "s1 removed; it was active\ns\\x1b9 there is no such silence\n"
+            result.stdout,
+            "s1 removed; it was active\ns\\x1b9 is no silence; `silence list` names them\n",
         )
         self.assertEqual(list(self.decider.silences), [])
 

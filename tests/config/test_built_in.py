@@ -80,7 +80,7 @@ class BuiltInTests(LoadingTestCase):
         )
 
     def test_the_slack_texts_letter_for_letter(self) -> None:
-        rules = {rule.name: rule for rule in self.load_built_in(**ALL).messages}
+        rules = {rule.name: rule for rule in self.load_built_in(**ALL).rules.messages}
         self.assertEqual(
             self.render(dict(rules["container"].texts), action="create", resource_uri=BOX),
             {"slack": f"Your container was created on Tutum!\nCheck {BOX} to see more details."},
@@ -103,7 +103,7 @@ class BuiltInTests(LoadingTestCase):
         self.assertEqual(rules["service"].fresh, {"stack"})
 
     def test_the_lines_of_the_terminal(self) -> None:
-        rules = {rule.name: rule for rule in self.load_built_in(**ALL).messages}
+        rules = {rule.name: rule for rule in self.load_built_in(**ALL).rules.messages}
         self.assertEqual(self.render(dict(rules["connected"].texts)), {"console": "Connected"})
         self.assertEqual(self.render(dict(rules["auth"].texts)), {"console": "Auth completed"})
         self.assertEqual(self.render(dict(rules["closed"].texts)), {"console": "### closed ###"})
@@ -119,7 +119,8 @@ class BuiltInTests(LoadingTestCase):
         self.assertEqual(said, {"console": "stack:update:Running:/api/v1/stack/1/:[]"})
 
     def test_the_incident_of_the_stream(self) -> None:
-        (rule,) = self.load_built_in(**ALL).incidents
+        rule, last_resort = self.load_built_in(**ALL).rules.incidents
+        self.assertEqual(last_resort.name, "last resort")
         assert rule.key is not None
         self.assertEqual(rule.key.render({}), "tutum-stream")
         self.assertEqual((rule.for_seconds, rule.clear_for_seconds), (15.0, 5.0))
@@ -137,7 +138,9 @@ class BuiltInTests(LoadingTestCase):
         copied = self.load(text, **ALL)
         built_in = self.load_built_in(**ALL)
         self.assertEqual(copied.notifiers, built_in.notifiers)
-        self.assertEqual([r.name for r in copied.messages], [r.name for r in built_in.messages])
+        self.assertEqual(
+            [r.name for r in copied.rules.messages], [r.name for r in built_in.rules.messages]
+        )
 
 
 class DockerTests(LoadingTestCase):
@@ -157,7 +160,7 @@ class DockerTests(LoadingTestCase):
                 "notifier pagerduty is off: PAGERDUTY_KEY is not set",
             ],
         )
-        self.assertTrue(all(rule.texts for rule in configuration.messages))
+        self.assertTrue(all(rule.texts for rule in configuration.rules.messages))
 
     def test_everything_on(self) -> None:
         configuration = self.load_docker(**DOCKER_ALL)
@@ -169,14 +172,20 @@ class DockerTests(LoadingTestCase):
         )  # fmt: skip
         self.assertEqual(configuration.remarks(), [])
 
-    def test_every_rule_tells_the_console_or_a_page(self) -> None:
-        """News goes to console and Slack; only incidents go to PagerDuty."""
+    def test_every_rule_tells_the_console(self) -> None:
+        """News goes to Slack as well; only incidents go to PagerDuty."""
         configuration = self.load_docker(**DOCKER_ALL)
-        for rule in configuration.messages:
+        for rule in configuration.rules.messages:
             wanted = {"console"} if rule.name == "stream" else {"console", "slack"}
             self.assertEqual(set(rule.texts), wanted, rule.name)
-        for incident in configuration.incidents:
-            self.assertLessEqual({"pagerduty", "slack"}, set(incident.texts), incident.name)
+        more = {"stream down": {"slack"}, "last resort": {"slack"}}
+        for incident in configuration.rules.incidents:
+            wanted = {"console", "pagerduty"} | more.get(incident.name, set())
+            self.assertEqual(set(incident.texts), wanted, incident.name)
+
+    def test_without_pagerduty_a_page_goes_to_slack(self) -> None:
+        for incident in self.load_docker(SLACK_URL=HOOK).rules.incidents:
+            self.assertEqual(set(incident.texts), {"console", "slack"}, incident.name)
 
     def test_a_key_of_the_old_api_is_a_mistake(self) -> None:
         error = self.assertRaises(ConfigurationError, self.load_docker, PAGERDUTY_KEY="any")
@@ -196,4 +205,6 @@ class DockerTests(LoadingTestCase):
             self.load_docker(**DOCKER_ALL),
         )
         self.assertEqual(copied.notifiers, built_in.notifiers)
-        self.assertEqual([r.name for r in copied.messages], [r.name for r in built_in.messages])
+        self.assertEqual(
+            [r.name for r in copied.rules.messages], [r.name for r in built_in.rules.messages]
+        )

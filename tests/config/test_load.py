@@ -50,35 +50,52 @@ notify = ["slack"]
 
 [[incidents]]
 name = "service down"
-while = { type = "service", state = "Stopped" }
+while = { type = "service", health = "dwn" }
 for = "two minutes"
 notify = ["pager"]
 
 [status]
 listen = "9797"
+
+[[routes]]
+match = { stak.name = "pay-*" }
+news = ["slak"]
+
+[[ignore]]
+match = { nam = "cron-*" }
+
+[[mutes]]
+name = "night"
+match = { type = "nod" }
 """
 
 ALL_MISTAKES = [
     "2: streams.main.url: expected a URL that begins with wss:// (or ws://) and names a host",
     "3: streams.main.auth: NO_SUCH_VARIABLE is not set, nor NO_SUCH_VARIABLE_FILE; set one, or write ${NO_SUCH_VARIABLE:-default}",
     "4: streams.main.ping_intervall: there is no such key (did you mean 'ping_interval'?); known are url, rest, auth, user, apikey, credentials, ca_file, ping_interval, ping_timeout, handshake_timeout",
-    "6: stream: there is no such table (did you mean 'streams'?); known are streams, store, status, heartbeat, notifiers, messages, incidents",
+    "6: stream: there is no such table or key (did you mean 'streams'?); known are the tables streams, store, status, heartbeat, notifiers, routes, ignore, messages, incidents, mutes, tests and the keys storm, deploy_deadline, last_resort",
     "9: notifiers.ops.kind: 'slak' is no kind of notifier (did you mean 'slack'?); known are console, pagerduty, slack",
     "13: notifiers.slack.url: expected a URL that begins with https:// (or http://) and names a host",
     "14: notifiers.slack.batch: expected a whole number, got a text",
     "18: notifiers.pager.key: an integration key has 32 characters, this one 10",
     "19: notifiers.pager.ca_file: cannot read certificates from '/nowhere/ca.pem': [Errno 2] No such file or directory: '/nowhere/ca.pem'",
     "23: messages[1].match.state ('first'): 'Runing' is no known state (did you mean 'Running'?)",
-    "24: messages[1].notify ('first'): there is no notifier 'slak' (did you mean 'slack'?)",
+    "24: messages[1].notify ('first'): there is no notifier, and no role of a route, 'slak' (did you mean 'slack'?)",
     "27: messages[2].name ('first'): another rule has this name; each needs its own",
     "28: messages[2].match.stak.name ('first'): 'stak.name' is no known field (did you mean 'stack.name'?)",
     "29: messages[2].notify ('first'): names no notifier, so nobody would be told",
     "30: messages[2].text ('first'): line 1 of the text: unexpected end of template, expected 'end of print statement'.",
     "31: messages[2].fresh ('first'): 'stacks' is no type of parent (did you mean 'stack'?)",
     "33: messages[3]: the key 'name' is missing",
-    '39: incidents[1].while.type (\'service down\'): an incident is about the type "stream" or "notifier"',
+    "39: incidents[1].while.health ('service down'): 'dwn' is no known health (did you mean 'down'?)",
     '40: incidents[1].for (\'service down\'): \'two minutes\' is no length of time; write it like "500ms", "15s", "5m" or "1h30m"',
     '44: status.listen: Unknown endpoint type: \'9797\'; write it like "tcp:9797:interface=127.0.0.1", or "off"',
+    "47: routes[1].match.stak.name: 'stak.name' is no known field (did you mean 'stack.name'?)",
+    "47: routes[1].match: the last route must have none; add a [[routes]] without match after it, for what no other route takes",
+    "48: routes[1].news: there is no notifier 'slak' (did you mean 'slack'?)",
+    "51: ignore[1].match.nam: 'nam' is no known field (did you mean 'name'?)",
+    "53: mutes[1] ('night'): would always hold: say on which days, or from when to when",
+    "55: mutes[1].match.type ('night'): 'nod' is no known type (did you mean 'node'?)",
 ]
 
 
@@ -87,7 +104,7 @@ class AllMistakesTests(LoadingTestCase):
 
     maxDiff = None
 
-    def test_twenty_mistakes_give_twenty_lines(self) -> None:
+    def test_every_mistake_gives_a_line(self) -> None:
         self.assertEqual(self.mistakes(FULL_OF_MISTAKES), ALL_MISTAKES)
 
     def test_each_line_begins_with_the_file(self) -> None:
@@ -281,6 +298,8 @@ class ConfigurationTests(LoadingTestCase):
         self.assertEqual(configuration.source, path)
         self.assertEqual([plan.name for plan in configuration.streams], ["main"])
         self.assertEqual([plan.name for plan in configuration.notifiers], ["pager"])
-        self.assertEqual([rule.name for rule in configuration.messages], ["m"])
-        self.assertEqual([rule.name for rule in configuration.incidents], ["i"])
+        self.assertEqual([rule.name for rule in configuration.rules.messages], ["m"])
+        self.assertEqual(
+            [rule.name for rule in configuration.rules.incidents], ["i", "last resort"]
+        )
         self.assertEqual(dict(configuration.off), {})

@@ -89,7 +89,7 @@ class OffTests(NotifiersTestCase):
     def test_a_rule_may_name_one_that_is_off(self) -> None:
         rule = '[[messages]]\nname = "all"\nmatch = {}\nnotify = ["ops"]\n'
         configuration = self.load(f"[streams.main]\n{SLACK}optional = true\n{rule}")
-        self.assertEqual(dict(configuration.messages[0].texts), {})
+        self.assertEqual(dict(configuration.rules.messages[0].texts), {})
 
     def test_one_whose_variables_are_set_is_on(self) -> None:
         (plan,) = self.plans(f"{SLACK}optional = true\n", SLACK_URL=HOOK)

@@ -14,6 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.outbox.cases import FaultyStore, memory_store
 from tests.secrets_check import RecordedLog
 from tutumwatch.control.commands import Commands
+from tutumwatch.control.resolving import Resolving
 from tutumwatch.control.silencing import Silencing
 from tutumwatch.control.wire import Fate
 from tutumwatch.events.inputs import Input
@@ -54,8 +55,9 @@ class CommandsTestCase(SynchronousTestCase):
         silencing = Silencing(
             self.decider, self.carry_out, lambda: self.now, lambda: next(self.ids), self.clock
         )
+        resolving = Resolving(self.decider, self.carry_out, lambda: self.now)
         self.commands = Commands(
-            self.store, self.carry_out, lambda: self.now, lambda: {"ok": True}, silencing
+            self.store, self.carry_out, lambda: self.now, lambda: {"ok": True}, silencing, resolving
         )
 
     def result_of(self, work: Coroutine[Any, Any, _Result]) -> _Result:

@@ -38,7 +38,7 @@ from tutumwatch.rules.said import SAID_MAX_COUNT
 Match: TypeAlias = tuple[dict[str, Any], ...]
 
 OF_WEB: Match = ({"service.name": "web"},)
-NO_RULE = "there is no rule of such a name, so it withholds nothing"
+NO_RULE = "there is no rule of such a name, so it withholds nothing; the rules are service down"
 NOTHING = "it matches nothing that is known at present"
 
 
@@ -265,7 +265,7 @@ class EndTests(SilencingTestCase):
                 NamedFate("beef01", "removed; it was active", done=True),
                 NamedFate("5eaf00", "removed; it was pending", done=True),
                 NamedFate("nights", "is a mute: it stands in the configuration", done=False),
-                NamedFate("x", "there is no such silence", done=False),
+                NamedFate("x", "is no silence; `silence list` names them", done=False),
             ],
         )
         self.assertEqual(self.carried[-1], Unsilence("5eaf00", self.now))

@@ -8,7 +8,8 @@
 
 A trigger opens an incident or is appended to the open one with the same key; a resolve closes it;
 acknowledge or resolve with nothing open is accepted and dropped. Sources, read 2026-11:
-https://developer.pagerduty.com/docs/events-api-v1-overview and .../events-api-v2-overview.
+https://developer.pagerduty.com/docs/events-api-v1-overview, .../events-api-v2-overview and
+.../send-change-event.
 
 Run it alone with ``python -m tests.fakes.pagerduty [--port N]``.
 """
@@ -232,7 +233,18 @@ def _read_change(body: dict[str, object], *, strict_keys: bool) -> _Event:
     payload = payload if isinstance(payload, dict) else {}
     errors = _key_errors(body, "routing_key", strict_keys=strict_keys)
     errors += _text_errors(payload, "summary", SUMMARY_MAX_CHARS, is_required=True)
+    for name in ("source", "timestamp"):
+        errors += _text_errors(payload, name, BODY_MAX_BYTES, is_required=False)
+    if not isinstance(payload.get("custom_details", {}), dict):
+        errors.append("'custom_details' must be an object")
+    links = body.get("links", [])
+    if not isinstance(links, list) or not all(map(_is_link, links)):
+        errors.append("'links' must be objects with an 'href'")
     return _event(body, ("routing_key", "", ""), payload, "summary", errors)
+
+
+def _is_link(link: object) -> bool:
+    return isinstance(link, dict) and bool(link.get("href"))
 
 
 def _event(

@@ -44,6 +44,18 @@ def v2(action: str, key: str | None = "k", summary: str = "s") -> dict[str, obje
     return body
 
 
+def changed(**fields: object) -> dict[str, object]:
+    """Return a change event with every field that it may have."""
+    payload: dict[str, object] = {
+        "summary": "deployed",
+        "source": "host",
+        "timestamp": "2026-01-02T03:04:05.678+00:00",
+        "custom_details": {"image": "1.5"},
+    }
+    links = [{"href": "https://x/1", "text": "more"}]
+    return {"routing_key": KEY, "payload": payload | fields, "links": links}
+
+
 def without(body: dict[str, object], name: str) -> dict[str, object]:
     """Return a body that lacks a field."""
     return {key: field for key, field in body.items() if key != name}
@@ -163,6 +175,28 @@ class Version2Tests(PagerDutyTestCase):
         self.assertEqual((self.fake.changes, self.fake.incidents), ([body], []))
         self.assertIn("'summary'", await self.errors_of(CHANGE_PATH, {"routing_key": KEY}))
 
+    async def test_bad_change_events_are_refused_with_what_is_wrong(self) -> None:
+        """The documented fields are checked; what an alert needs beside them is not."""
+        good = changed()
+        self.assertEqual((await self.post(CHANGE_PATH, good))[0], 202)
+        for body, error in (
+            (without(good, "routing_key"), "'routing_key' is missing or blank"),
+            (changed(summary="s" * 1025), "Length of 'summary' is"),
+            (changed(source=5), "'source' must be a string"),
+            (changed(timestamp=5.0), "'timestamp' must be a string"),
+            (changed(custom_details="x"), "'custom_details' must be an object"),
+            ({**good, "links": {"href": "https://x/1"}}, "'links' must be objects"),
+            ({**good, "links": [{"text": "x"}]}, "'links' must be objects"),
+        ):
+            self.assertIn(error, await self.errors_of(CHANGE_PATH, body))
+        self.assertEqual(self.fake.changes, [good])
+
+    async def test_the_key_of_a_change_event_has_32_characters(self) -> None:
+        """The same key as for alerts."""
+        body = {"routing_key": "short", "payload": {"summary": "deployed"}}
+        self.fake.strict_keys = True
+        self.assertIn("Length of 'routing_key'", await self.errors_of(CHANGE_PATH, body))
+
     async def test_a_body_above_the_limit_is_413(self) -> None:
         """The limit is 512 KB."""
         body = {**v2("trigger"), "client": "x" * BODY_MAX_BYTES}
@@ -239,6 +273,7 @@ class FaultTests(PagerDutyTestCase):
             self.assertEqual(self.status_at(float(number % 2), V1_PATH, v1("trigger")), 200)
         self.assertEqual(self.status_at(2.0, V1_PATH, v1("trigger")), 403)
         self.assertEqual(self.status_at(2.0, V2_PATH, v2("trigger")), 429)
+        self.assertEqual(self.status_at(2.0, CHANGE_PATH, changed()), 429)
         other = {**v2("trigger"), "routing_key": KEY[::-1]}
         self.assertEqual(self.status_at(2.0, V2_PATH, other), 202)
         self.assertEqual(self.status_at(LIMIT_WINDOW_SECONDS, V2_PATH, v2("trigger")), 202)

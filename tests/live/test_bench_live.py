@@ -11,13 +11,21 @@ from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
 from bench.ceiling import measure
-from bench.contenders import ASYNCIO, BATCHING, TUTORIAL, TUTUMWATCH, Contender
+from bench.contenders import (
+    ASYNCIO,
+    BATCHING,
+    FEW_RULES,
+    MANY_RULES,
+    TUTORIAL,
+    TUTUMWATCH,
+    Contender,
+)
 from bench.processes import ServersProcess
 from bench.rounds import Round, Runner
 from bench.workloads import WORKLOADS, Workload
 
 COUNTS = {
-    "flood": 400, "flood20k": 400, "mixed": 200, "trickle": 20, "faults": 60, "crash": 60,
+    "flood": 400, "flood20k": 400, "rules": 400, "mixed": 200, "trickle": 20, "faults": 60, "crash": 60,
     "dead": 2_000,
 }  # fmt: skip
 # Whoever loses something is waited for in vain.
@@ -60,6 +68,11 @@ class BenchTests(TestCase):
     async def test_a_flood_of_few_resources(self) -> None:
         one = await self.run_round("flood20k", TUTUMWATCH)
         self.assertEqual((one.lost, one.requests), (0, 1))
+
+    async def test_many_rules_say_no_more_than_few(self) -> None:
+        for contender in (FEW_RULES, MANY_RULES):
+            one = await self.run_round("rules", contender)
+            self.assertEqual((one.lost, one.requests, one.look_ups, one.events), (0, 1, 0, 401))
 
     async def test_mixed_looks_up_every_stack(self) -> None:
         for contender in (TUTUMWATCH, BATCHING, TUTORIAL, ASYNCIO):

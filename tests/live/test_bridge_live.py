@@ -713,7 +713,7 @@ class TapTests(BridgeTestCase):
         )
         self.assertRegex(
             lines[-1],
-            r"serving a simulated cloud \(seed 1, 1 event a second\) at http://\[::1\]:\d+; "
+            r"serving a simulated cloud \(seed 1, 2 events a second\) at http://\[::1\]:\d+; "
             r"credentials of ops\Z",
         )
 

@@ -246,6 +246,30 @@ class SignalTests(ProgramTestCase):
         self.assertIn("its rule was removed", self.slack.texts[1])
         await program.end()
 
+    async def test_an_open_incident_under_another_name_and_for_others(self) -> None:
+        """It stays the same one; who is told of it no more sees its end, and nobody sees two."""
+        paging = (ALL + PD + DOWN).replace(
+            'notify = ["slack"]\ntext = "down', 'notify = ["pd"]\ntext = "down'
+        )
+        program = await self.run_file(RUN, paging)
+        self.tutum.answer_always(Answer(503, "down"))
+        await self.tutum.refuse_connections()
+        await self.pagerduty.when(lambda fake: len(fake.open_keys()) == 1)
+        (key,) = self.pagerduty.open_keys()
+        renamed = paging.replace('"stream down"', '"blind"\nwas = "stream down"')
+        await self.reload(program, renamed, "0 incidents will resolve, 0 will open")
+        elsewhere = renamed.replace('notify = ["pd"]', 'notify = ["slack"]')
+        await self.reload(program, elsewhere, "~ rule 'blind'")
+        await self.pagerduty.when(lambda fake: fake.open_keys() == [])
+        await self.slack.when(lambda fake: len(fake.texts) == 1)
+        self.assertIn("down: ", self.slack.texts[0])
+        await self.tutum.resume()
+        await self.slack.when(lambda fake: "back" in fake.texts, timeout_seconds=30)
+        await program.end()
+        self.assertEqual(self.pagerduty.opened_count(key), 1)
+        self.assertEqual(len(self.slack.texts), 2)
+        self.assertNotIn("Traceback", program.output)
+
     async def test_the_simulated_cloud_of_a_demo_is_the_same_one(self) -> None:
         """The port that is bound is known, although it is another's by now."""
         self.path = Path(self.write(ALL))

@@ -33,6 +33,14 @@ CLOSED = {
     "incident_key": "tutum-stream",
     "description": "Tutum Stream connection open.",
 }
+# Of a storm, which is one incident; with an empty store nobody knows whether it is open.
+NO_STORM = {
+    "service_key": PAGERDUTY_KEY,
+    "event_type": "resolve",
+    "incident_key": "more incidents",
+    "description": "more incidents: all are over",
+}
+GREETING = [CLOSED, NO_STORM]
 
 
 def box_text(verb: str, uuid: str = BOX) -> str:
@@ -209,41 +217,48 @@ class ConsoleTests(LiveTestCase):
 class PagerDutyTests(LiveTestCase):
     """Who is paged, and when."""
 
+    async def start_greeted(self) -> None:
+        """Start a watcher with an empty store, and wait until PagerDuty knows that all is well."""
+        await self.start_connected(QUICK)
+        await self.pagerduty.when(lambda fake: len(fake.events) == len(GREETING))
+
     async def test_the_first_connect_resolves_what_may_be_open(self) -> None:
         await self.start_connected()
         (request,) = self.pagerduty.requests
         self.assertEqual(request.path, "/generic/2010-04-15/create_event.json")
         self.assertEqual(request.json(), CLOSED)
+        await self.pagerduty.when(lambda fake: len(fake.events) == len(GREETING))
+        self.assertEqual(self.pagerduty.events, GREETING)
 
     async def test_a_break_of_a_second_pages_nobody(self) -> None:
         """With the reconnect that follows, the stream was away for less than ``for``."""
-        await self.start_connected(QUICK)
+        await self.start_greeted()
         self.tutum.drop()
         await self.tutum.when(lambda fake: len(fake.handshakes) == 2)
         # Nothing is pending any more, so no page can come of it.
         await until(lambda: self.pipeline.decider.next_due() is None)
-        self.assertEqual(self.pagerduty.events, [CLOSED])
+        self.assertEqual(self.pagerduty.events, GREETING)
 
     async def test_a_longer_break_triggers_once_and_resolves_once(self) -> None:
-        await self.start_connected(QUICK)
+        await self.start_greeted()
         await self.tutum.refuse_connections()
-        await self.pagerduty.when(lambda fake: len(fake.events) == 2)
+        await self.pagerduty.when(lambda fake: len(fake.events) == len(GREETING) + 1)
         self.assertEqual(self.pagerduty.open_keys(), ["tutum-stream"])
         await self.tutum.resume()
-        await self.pagerduty.when(lambda fake: len(fake.events) == 3)
-        self.assertEqual(self.pagerduty.events, [CLOSED, OPENED, CLOSED])
+        await self.pagerduty.when(lambda fake: len(fake.events) == len(GREETING) + 2)
+        self.assertEqual(self.pagerduty.events, [*GREETING, OPENED, CLOSED])
         self.assertEqual(self.pagerduty.open_keys(), [])
 
     async def test_a_page_survives_a_pagerduty_that_fails(self) -> None:
         """First tries that fail, or are acted on and not answered, change nothing in the end."""
-        await self.start_connected(QUICK)
+        await self.start_greeted()
         self.pagerduty.answer_next(Answer(500), Answer.accept_then_reset())
         await self.tutum.refuse_connections()
-        await self.pagerduty.when(lambda fake: len(fake.requests) == 2)
+        await self.pagerduty.when(lambda fake: len(fake.requests) == len(GREETING) + 1)
         await self.tutum.resume()
         await self.pagerduty.when(
             lambda fake: fake.closed_count("tutum-stream") == 1, timeout_seconds=20
         )
         self.assertEqual(self.pagerduty.opened_count("tutum-stream"), 1)
         tried = [request.json()["event_type"] for request in self.pagerduty.requests]
-        self.assertEqual(tried, ["resolve", *["trigger"] * 3, "resolve"])
+        self.assertEqual(tried, [*["resolve"] * 2, *["trigger"] * 3, "resolve"])

@@ -24,6 +24,7 @@ from tutumwatch.config.environment import Environment
 from tutumwatch.config.load import load_configuration
 from tutumwatch.config.plans import Configuration
 from tutumwatch.control.commands import Commands
+from tutumwatch.control.resolving import Resolving
 from tutumwatch.control.silencing import Silencing
 from tutumwatch.events.inputs import LinkType, OwedRow, Started
 from tutumwatch.inventory.resource import Key, Resource
@@ -321,7 +322,8 @@ class Life:
         streams = [cast("StreamService", self.stream)]
         pipeline.connect(streams, look_ups, {STREAM: catch_up})
         silencing = Silencing(pipeline.decider, pipeline.carry_out, now, str, clock)
-        self.commands = Commands(self.store, pipeline.carry_out, now, dict, silencing)
+        resolving = Resolving(pipeline.decider, pipeline.carry_out, now)
+        self.commands = Commands(self.store, pipeline.carry_out, now, dict, silencing, resolving)
 
         async def close() -> None:
             catch_up.stop()

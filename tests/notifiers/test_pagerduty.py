@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import attrs
+from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.fakes.pagerduty import LIMIT_COUNT, LIMIT_WINDOW_SECONDS
+from tests.fakes.pagerduty import LIMIT_COUNT, LIMIT_WINDOW_SECONDS, FakePagerDuty
+from tests.fakes.scripted import Received
 from tests.notifiers.cases import ALL_STATUSES, answer, notice
 from tutumwatch.notifiers.outcomes import Delivered, GiveUp, Outcome, Park, Reason, RetryLater
 from tutumwatch.notifiers.pagerduty import (
@@ -20,7 +23,7 @@ from tutumwatch.notifiers.pagerduty import (
 )
 from tutumwatch.notifiers.statuses import judge_status
 from tutumwatch.outbox.gate import Gate
-from tutumwatch.rules.notice import Form, Notice
+from tutumwatch.rules.notice import Form, Notice, Severity
 from tutumwatch.secret import Secret
 
 KEY = "0123456789abcdef0123456789abcdef"
@@ -141,6 +144,90 @@ class Version2Tests(SynchronousTestCase):
                 "timestamp": "2026-01-02T03:04:05.678+00:00",
             },
         )
+
+
+class ChangeEventTests(SynchronousTestCase):
+    """A message that tells of a change, and asks nobody to act."""
+
+    def changed(self, text: str = "web deployed") -> Notice:
+        """Make such a notice."""
+        return attrs.evolve(notice(text, Form.MESSAGE, "web", DETAILS), is_change=True)
+
+    def test_it_is_a_change_event_of_version_2(self) -> None:
+        """It has no severity, no key, no client: none of them is a field of a change event."""
+        request = V2.render([self.changed()], {})
+        self.assertEqual(request.url.reveal(), f"{HOST}/v2/change/enqueue")
+        self.assertEqual(
+            json.loads(request.body or b""),
+            {
+                "routing_key": KEY,
+                "payload": {
+                    "summary": "web deployed",
+                    "source": "main",
+                    "timestamp": "2026-01-02T03:04:05.678+00:00",
+                    "custom_details": {**DETAILS, "rule": "service down", "text": "web deployed"},
+                },
+            },
+        )
+        self.assertEqual(request.secrets, (Secret(KEY),))
+
+    def test_the_fake_takes_it(self) -> None:
+        """It checks what is documented, and opens no incident."""
+        for notifier in (V2, V2_BARE):
+            request = notifier.render([self.changed()], {})
+            path, body = request.url.reveal().removeprefix(HOST), request.body or b""
+            fake = FakePagerDuty(MemoryReactorClock())
+            fake.strict_keys = True
+            answered = fake.process(Received(0.0, "POST", path, "", {}, body))
+            self.assertEqual((answered.status, len(fake.changes)), (202, 1))
+            self.assertEqual((fake.incidents, fake.events), ([], []))
+
+    def test_without_details_it_says_what_and_when(self) -> None:
+        payload = body_of(V2_BARE, self.changed())["payload"]
+        self.assertEqual(set(payload), {"summary", "source", "timestamp"})
+
+    def test_it_is_cut_and_never_empty(self) -> None:
+        for text, summary in (("ü" * 2_000, "ü" * 1_023 + "…"), (" ", "service down")):
+            self.assertEqual(body_of(V2, self.changed(text))["payload"]["summary"], summary)
+
+    def test_a_refusal_does_not_hold_up_pages(self) -> None:
+        """A key of an event orchestration, or another host, may take pages and no changes."""
+        for status, body in ((400, WRONG_KEY), (401, ""), (403, ""), (404, "no such page")):
+            refusal = answer(status, body)
+            (said,) = V2.judge([notice()], refusal)
+            assert isinstance(said, Park)
+            self.assertEqual(
+                V2.judge([self.changed()], refusal), [GiveUp(said.reason, said.said)], status
+            )
+
+    def test_all_else_is_read_as_for_pages(self) -> None:
+        for status in (*range(200, 400), 429, *range(500, 600)):
+            self.assertEqual(
+                V2.judge([self.changed()], answer(status)), V2.judge([notice()], answer(status))
+            )
+        portal = answer(200, "<html>Log in</html>")
+        self.assertIsInstance(V2.judge([self.changed()], portal)[0], Park)
+
+    def test_in_version_1_it_is_judged_as_the_trigger_that_it_is(self) -> None:
+        self.assertEqual(V1.judge([self.changed()], answer(404)), [Park(Reason.CLIENT, "404")])
+
+    def test_version_1_knows_no_changes(self) -> None:
+        """A trigger that a person closes is better than nothing."""
+        request = V1.render([self.changed()], {})
+        self.assertEqual(request, V1.render([notice("web deployed", Form.MESSAGE, "web")], {}))
+        self.assertEqual(json.loads(request.body or b"")["event_type"], "trigger")
+
+    def test_a_message_without_change_is_a_trigger_of_the_least_severity(self) -> None:
+        """A message has no severity of its own: it is "info"."""
+        said = Notice("id", Form.MESSAGE, "deploys", "pd", "web", "web deployed", 1.0)
+        body = body_of(V2, said)
+        self.assertEqual((body["event_action"], body["dedup_key"]), ("trigger", "id"))
+        self.assertEqual(body["payload"]["severity"], "info")
+
+    def test_an_incident_has_the_severity_of_its_rule(self) -> None:
+        for severity in Severity:
+            said = attrs.evolve(notice(form=Form.TRIGGER), severity=severity)
+            self.assertEqual(body_of(V2, said)["payload"]["severity"], severity.value)
 
 
 class LimitTests(SynchronousTestCase):

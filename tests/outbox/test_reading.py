@@ -14,6 +14,8 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.outbox.cases import BAD, TIMED_OUT, notice, open_store
+from tutumwatch.events.inputs import Message, Tick
+from tutumwatch.inventory.resource import Resource
 from tutumwatch.outbox.sqlite.reading import (
     PAGE_COUNT,
     KeptRow,
@@ -22,6 +24,7 @@ from tutumwatch.outbox.sqlite.reading import (
 )
 from tutumwatch.outbox.sqlite.schema import VERSION
 from tutumwatch.outbox.sqlite.store import SQLiteStore
+from tutumwatch.outbox.store import Restored
 from tutumwatch.rules.decisions import Decisions, Owed
 from tutumwatch.rules.notice import Form
 
@@ -112,6 +115,28 @@ class ReadingTests(StoredFileTestCase):
         self.execute("UPDATE records SET value = x'00' WHERE name = 'a'")
         with open_to_read(self.path) as reader:
             self.assertEqual(list(reader.records("silence")), [b"2"])
+
+    def test_what_a_start_would_begin_with(self) -> None:
+        """Resources, inputs and records; what is damaged is left out."""
+        web = Resource(("main", "service", "web"), "/api/v1/service/web/", "web")
+        before, after = Message("main", 1, b"a", 1.0), Message("main", 2, b"b", 2.0)
+        records = {("member", "a"): b"1", ("said", "0"): b"2"}
+        first = Decisions(inputs=[before], records=dict(records))
+        self.result_of(self.store.commit(first, 1.0))
+        self.result_of(self.store.checkpoint({web.key: web}, 1.0))
+        self.result_of(self.store.commit(Decisions(inputs=[after, Tick(3.0)]), 3.0))
+        with open_to_read(self.path) as reader:
+            restored = reader.restored()
+            self.assertEqual(list(reader.inputs()), [Tick(3.0), after, before])
+        self.assertEqual(
+            restored,
+            Restored(3.0, 2, resources=[web], later=[after, Tick(3.0)], records=records),
+        )
+        self.execute("UPDATE records SET value = x'00' WHERE kind = 'member'")
+        self.execute("UPDATE journal SET page = x'00' WHERE number = 1")
+        with open_to_read(self.path) as reader:
+            self.assertEqual(reader.restored().records, {("said", "0"): b"2"})
+            self.assertEqual(list(reader.inputs()), [Tick(3.0), after])
 
     def test_states_and_notifiers(self) -> None:
         self.owe(notice("a"), notice("b"), notice("c"), notice("d", notifier="pd"))

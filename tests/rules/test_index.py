@@ -1,4 +1,4 @@
-"""Tests of finding the rules that may have something to say of a change."""
+"""Tests of finding the rules that a change may concern."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import attrs
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.rules.talk import make_routes, make_rule
+from tests.rules.world import incident_rule, incident_settings
 from tutumwatch.inventory.resource import Change, ChangeKind, Resource
-from tutumwatch.rules.index import SIGNS_MAX_COUNT, RuleIndex
+from tutumwatch.rules.index import SIGNS_MAX_COUNT, IncidentIndex, RuleIndex
 from tutumwatch.rules.matchers import Matcher
+from tutumwatch.settings import Duration
 
 
 def change(type_: str = "service", state: str = "Running", action: str = "update") -> Change:
@@ -61,3 +63,42 @@ class RuleIndexTests(SynchronousTestCase):
         silent = attrs.evolve(make_rule(name="silent", notify="news", routes=routes), texts={})
         self.index = RuleIndex([silent])
         self.assertEqual(self.names(change()), ["silent"])
+
+
+class IncidentIndexTests(SynchronousTestCase):
+    """Rules of all forms; of what is a member of one, all are asked that its type may concern."""
+
+    def setUp(self) -> None:
+        """Index a rule of each form, and one about nodes."""
+        settings = (
+            incident_settings(name="down", while_={"type": "service", "state": "Stopped"}),
+            incident_settings(
+                name="loop", each={"type": "service", "action": "create"}, within=Duration(60.0)
+            ),
+            incident_settings(name="no web", absent={"type": "service", "state": "Stopped"}),
+            incident_settings(name="lost", while_={"type": "node"}),
+        )
+        self.index = IncidentIndex([incident_rule(one) for one in settings])
+
+    def names(self, of: Change) -> list[str]:
+        """Give the names of the rules that a change may concern."""
+        return [rule.name for rule in self.index.rules_for(of)]
+
+    def test_rules_that_cannot_match_are_left_out(self) -> None:
+        """What must exist is asked for all the same: what was there may not match any more."""
+        for _ in range(2):
+            self.assertEqual(self.names(change()), ["no web"])
+            self.assertEqual(self.names(change(state="Stopped")), ["down", "no web"])
+            self.assertEqual(self.names(change(action="create")), ["loop", "no web"])
+            self.assertEqual(self.names(change("node")), ["lost"])
+
+    def test_rules_about_a_type_are_asked_whatever_its_state(self) -> None:
+        for _ in range(2):
+            about = [rule.name for rule in self.index.rules_about("service")]
+            self.assertEqual(about, ["down", "loop", "no web"])
+        self.assertEqual(self.index.rules_about("stack"), [])
+
+    def test_a_flood_of_new_types_takes_no_memory(self) -> None:
+        for number in range(SIGNS_MAX_COUNT + 10):
+            self.assertEqual(self.index.rules_about(str(number)), [])
+        self.assertEqual(len(self.index._by_type), SIGNS_MAX_COUNT)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from hypothesis import given
+from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.rules.world import CONTAINER, SERVICE, STACK, unexpected
@@ -15,6 +17,18 @@ from tutumwatch.inventory.resource import Change
 from tutumwatch.rules.decisions import Need
 from tutumwatch.rules.matchers import NO, YES, Answer, Verdict, compile_matcher
 from tutumwatch.rules.view import View
+
+# What a change may tell of itself, and what rules may want of that.
+_STATES = ("Running", "Stopped", "Terminated", "")
+_NAMES = ("web", "api", "")
+_PARENTS = st.sampled_from((None, [], [STACK], [STACK, CONTAINER]))
+_PATHS = ("type", "state", "action", "kind", "changed", "name", "parents")
+_WORDS = st.lists(
+    st.sampled_from(("service", "Running", "delete", "web", "later", STACK, "*", "s*"))
+    | st.sampled_from(("!service", "!Running", "!web", "!*")),
+    min_size=1,
+    max_size=2,
+)
 
 
 def unknown(*uris: str) -> Verdict:
@@ -512,6 +526,80 @@ class ReadingTests(SynchronousTestCase):
         )
         for match in ({"state": "Stopped"}, {"action": "update"}):
             self.assertFalse(compile_matcher(match, unexpected).refuses(change))
+
+    def test_a_change_is_refused_by_what_more_it_tells_of_itself(self) -> None:
+        looked = Looked("main", SERVICE, 0, Found({"name": "web", "stack": STACK}), 4.0)
+        inventory = Inventory()
+        inventory.apply_looked(looked, "earlier")
+        change = inventory.apply_event(
+            Event("service", "update", "Running", SERVICE, [STACK]), "id", "main", 1, 5.0
+        )
+        for match, is_refused in (
+            ({"name": "api"}, True),
+            ({"name": "w*"}, False),
+            ({"kind": "gone"}, True),
+            ({"kind": "changed"}, False),
+            ({"changed": "deploy"}, True),
+            ({"changed": ["deploy", "state"]}, False),
+            ({"changed": "!state"}, True),
+            ({"parents": CONTAINER}, True),
+            ({"parents": "*"}, False),
+            ({"type": "service", "name": "web", "kind": "gone"}, True),
+            ([{"name": "api"}, {"kind": "gone"}], True),
+            ([{"name": "api"}, {"labels.x": "y"}], False),
+            ({"type": "stack"}, False),
+            ({"stack.name": "x"}, False),
+            ({}, False),
+        ):
+            matcher = compile_matcher(match, unexpected, "exit_code > 1")
+            self.assertEqual(matcher.refuses_more(change), is_refused, match)
+
+    def test_an_end_is_refused_by_its_kind_and_what_it_changes(self) -> None:
+        inventory, event = Inventory(), Event("service", "update", "Running", SERVICE, [])
+        inventory.apply_event(event, "id", "main", 1, 5.0)
+        ended = Event("service", "delete", "Running", SERVICE, [])
+        change = inventory.apply_event(ended, "id", "main", 2, 6.0)
+        for match, is_refused in (
+            ({"kind": "changed"}, True),
+            ({"kind": "gone"}, False),
+            ({"changed": "state"}, True),
+            ({"changed": "!state"}, False),
+        ):
+            matcher = compile_matcher(match, unexpected)
+            self.assertEqual(matcher.refuses_more(change), is_refused, match)
+
+    def test_what_may_be_learned_later_refuses_nothing(self) -> None:
+        """Its name, and whom it belongs to, if the event did not say that."""
+        change = Inventory().apply_event(
+            Event("service", "update", "Running", SERVICE, None), "id", "main", 1, 5.0
+        )
+        for match in ({"name": "api"}, {"parents": STACK}):
+            self.assertFalse(compile_matcher(match, unexpected).refuses_more(change))
+
+    @given(
+        st.lists(st.tuples(st.sampled_from(_STATES), _PARENTS, st.sampled_from(_NAMES))),
+        st.lists(st.dictionaries(st.sampled_from(_PATHS), _WORDS, min_size=1), min_size=1),
+        st.booleans(),
+    )
+    def test_what_is_refused_does_not_match(
+        self,
+        history: list[tuple[str, list[str] | None, str]],
+        tables: list[dict[str, list[str]]],
+        is_looked_up_later: bool,  # noqa: FBT001 - given by hypothesis
+    ) -> None:
+        """Not now, and not after any look-up either; that a word is an unlikely one is no matter."""
+        inventory, matcher = Inventory(), compile_matcher(tables, lambda *_unlikely: None)
+        for number, (state, parents, name) in enumerate(history, 1):
+            if name:
+                found = Found({"name": name, "state": state or "Starting", "stack": STACK})
+                inventory.apply_looked(Looked("main", SERVICE, number, found, 4.0), "look-up")
+            event = Event("service", "delete" * (number % 5 == 0), state, SERVICE, parents)
+            change = inventory.apply_event(event, "id", "main", number, 5.0)
+            if matcher.refuses(change) or matcher.refuses_more(change):
+                if is_looked_up_later:
+                    found = Found({"name": "later", "stack": SERVICE})
+                    inventory.apply_looked(Looked("main", SERVICE, number, found, 6.0), "later")
+                self.assertIs(matcher.judge(View(inventory, change)).answer, Answer.NO)
 
 
 class TypesTests(SynchronousTestCase):

@@ -99,8 +99,8 @@ class SpeakingTests(SynchronousTestCase):
         self.assertEqual(
             texts(talk.event(SERVICE, parents=[], object=named)),
             [
-                "service <!channel>: update (its text failed: UndefinedError)",
-                "service &lt;!channel&gt;: update (its text failed: UndefinedError)",
+                "service <!channel>: Running (its text failed: UndefinedError)",
+                "service &lt;!channel&gt;: Running (its text failed: UndefinedError)",
             ],
         )
         (said, _) = texts(talk.event(SERVICE, "Stopped", parents=[], action=""))

@@ -10,7 +10,7 @@ from tests.rules.talk import CLUSTER, CONTAINER, NODE, SERVICE, STACK
 from tutumwatch.events.event import Event
 from tutumwatch.events.inputs import Found, Link, LinkType, Looked
 from tutumwatch.inventory.inventory import Inventory
-from tutumwatch.inventory.resource import Change, Resource
+from tutumwatch.inventory.resource import Change, ChangeKind, Resource
 from tutumwatch.rules.summary import WANTED, name_of, outcome_of, summary_of
 from tutumwatch.rules.view import Unknown, View
 
@@ -196,6 +196,7 @@ class ServiceTests(SummaryTestCase):
         )
 
     def test_a_deploy_of_long_ago_explains_nothing(self) -> None:
+        self.service("Running")
         self.service("Redeploying")
         self.service("Running")
         self.platform.now += 3599
@@ -248,13 +249,60 @@ class ServiceTests(SummaryTestCase):
                 change = self.platform.event(SERVICE, state, parents=[], object=named)
             self.assert_said(change, f"service web redeploying, image {said}")
 
+    def test_what_was_just_now(self) -> None:
+        """As when a page about it is cleared, once that is verified."""
+        self.service("Running")
+        self.service("Redeploying", 2, image=NEW)
+        self.service("Running", image=NEW)
+        for seconds, said in ((0.2, "just now"), (9.8, "just now"), (1.0, "11 s ago")):
+            self.platform.now += seconds
+            change = self.service("Running", image=NEW)
+            self.assert_said(change, f"shop/web 3/3 running, image 1.4 -> 1.5, deploy {said}")
+
+    def test_one_that_took_no_time(self) -> None:
+        """Or was over when it was seen."""
+        self.service("Running")
+        self.service("Redeploying", 2)
+        self.platform.now += 0.4
+        self.assert_said(self.service("Running"), "shop/web 3/3 running, deployed")
+        redeploying = self.service("Redeploying", 2)
+        change = self.with_deploy(redeploying, "failed", self.platform.now)
+        self.assert_said(change, "shop/web 2/3 redeploying, deploy failed")
+
+    def test_a_first_deploy_names_its_image(self) -> None:
+        for image in (OLD, f"{OLD}@sha256:{'1' * 64}"):
+            self.setUp()
+            said = f"image {OLD}"
+            change = self.service("Starting", 0, image=image)
+            self.assert_said(change, f"shop/web 0/3 starting, {said}")
+            self.platform.now += 12
+            change = self.service("Running", image=image)
+            self.assert_said(change, f"shop/web 3/3 running, {said}, deployed in 12 s")
+
+    def test_scaling(self) -> None:
+        self.service("Running")
+        self.assert_said(self.service("Scaling", 3, 5), "shop/web 3/5 scaling")
+        self.platform.now += 4
+        self.assert_said(self.service("Running", 5, 5), "shop/web 5/5 running, scaled in 4 s")
+        self.platform.now += 60
+        change = self.service("Partly running", 4, 5)
+        self.assert_said(change, "shop/web 4/5 partly running, deploy 1 min ago")
+
     def test_a_deploy_of_the_same_image_names_none(self) -> None:
         self.service("Running")
         self.assert_said(self.service("Redeploying", 2), "shop/web 2/3 redeploying")
 
     def test_one_that_is_gone(self) -> None:
+        """How many of it ran, and what was deployed, is of no use any more."""
         self.service("Running")
         self.assert_said(self.platform.event(SERVICE, "Terminated", "delete"), "shop/web gone")
+        self.service("Redeploying", image=NEW)
+        self.service("Running", image=NEW)
+        self.service("Terminating", 2, image=NEW)
+        gone = self.platform.event(SERVICE, "Terminated", "delete")
+        self.assert_said(gone, "shop/web gone")
+        later = replace(gone, kind=ChangeKind.SAME, before=gone.after)
+        self.assert_said(later, "shop/web gone")
 
     def test_one_without_a_state(self) -> None:
         self.assert_said(self.platform.event(SERVICE, "", "create"), f"service {SERVICE} created")

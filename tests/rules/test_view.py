@@ -456,6 +456,17 @@ class DeployTests(ViewCase):
             service__image_before="web:1",
         )
 
+    def test_one_that_began_after_what_is_told(self) -> None:
+        """As when an incident is told of late."""
+        self.at = 100.0
+        change = self.event(CONTAINER, [SERVICE])
+        self.at = 142.0
+        self.event(SERVICE, [], state="Redeploying")
+        self.assert_seen(self.view(change), service__deploy_time="0 s", service__deploy_ago="0 s")
+        self.at = 150.0
+        self.event(SERVICE, [], state="Running")
+        self.assert_seen(self.view(change), service__deploy_time="8 s", service__deploy_ago="0 s")
+
     def test_of_its_creation_no_image_was_before(self) -> None:
         change = self.event(SERVICE, [], state="Starting")
         self.assert_seen(self.view(change), deploy="running", image_before=ABSENT)

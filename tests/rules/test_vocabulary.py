@@ -81,6 +81,8 @@ class ExplainTests(SynchronousTestCase):
             ("stat", "'stat' is no known field (did you mean 'state'?)"),
             ("stack.nme", "'stack.nme' is no known field (did you mean 'stack.name'?)"),
             ("before.stat", "'before.stat' is no known field (did you mean 'before.state'?)"),
+            ("service", "'service' is no known field (did you mean 'service.name'?)"),
+            ("sevice", "'sevice' is no known field (did you mean 'service.name'?)"),
             ("zzzzz", "'zzzzz' is no known field"),
             ("labels", "'labels' must name one of the labels, as labels.job does"),
             (

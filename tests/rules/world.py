@@ -25,6 +25,7 @@ from tests.rules.talk import (
 from tutumwatch.events.inputs import (
     Answer,
     Found,
+    Input,
     Link,
     LinkType,
     Listed,
@@ -32,13 +33,16 @@ from tutumwatch.events.inputs import (
     Message,
     Missing,
     Reloaded,
+    Resolve,
+    Silence,
     Started,
     Tick,
     Unanswered,
+    Unsilence,
 )
 from tutumwatch.inventory.inventory import Inventory
 from tutumwatch.rules.decider import Decider
-from tutumwatch.rules.decisions import Decisions
+from tutumwatch.rules.decisions import Decisions, Need, RecordName, Settled, WaitingRow
 from tutumwatch.rules.ignores import Ignores
 from tutumwatch.rules.incident_rules import IncidentRule, IncidentSettings
 from tutumwatch.rules.incident_tables import compile_incident
@@ -106,6 +110,19 @@ def incident_settings(
     )
 
 
+def service_rule(**more: Any) -> IncidentRule:  # noqa: ANN401 - any key of the table
+    """Compile a rule about services that are stopped: for 2 minutes, and over for 30 s."""
+    table: dict[str, Any] = {
+        "name": "service down",
+        "while_": {"type": "service", "state": "Stopped"},
+        "for_seconds": 120.0,
+        "clear_for_seconds": 30.0,
+        "text": "{{ name }} is {{ state }}",
+        "resolve_text": "{{ name }} is {{ state }}",
+    }
+    return incident_rule(incident_settings(**table | more))
+
+
 def incident_rule(
     settings: IncidentSettings | None = None, routes: Routes | None = None
 ) -> IncidentRule:
@@ -134,11 +151,20 @@ def rule_set(
 
 @attrs.define
 class World:
-    """A decider and the time; every call decides one input at that time."""
+    """A decider and the time; every call decides one input at that time, and keeps what it says.
+
+    ``asked``: what was to be looked up since a test emptied it.
+    """
 
     decider: Decider
     now: float = 1000.0
     number: int = 0
+    records: dict[RecordName, bytes] = attrs.field(factory=dict)
+    waiting: dict[str, WaitingRow] = attrs.field(factory=dict)
+    asked: set[Need] = attrs.field(factory=set)
+    # Of the last restart: how many records could not be read.
+    unreadable_count: int = 0
+    _runs_count: int = 1
 
     @classmethod
     def of(
@@ -152,48 +178,89 @@ class World:
         world.start()
         return world
 
+    # -- a run, and the next one
+
+    def decide(self, item: Input) -> Decisions:
+        """Decide any input, and keep what a store would keep."""
+        decisions = self.decider.decide(item)
+        for name, record in decisions.records.items():
+            if record is None:
+                self.records.pop(name, None)
+            else:
+                self.records[name] = record
+        for owed in decisions.owed:
+            if isinstance(owed, WaitingRow):
+                self.waiting[owed.id] = owed
+            elif isinstance(owed, Settled):
+                del self.waiting[owed.row_id]
+        self.asked |= decisions.needs
+        return decisions
+
     def start(self, alive_at: float | None = None) -> Decisions:
         """Begin a run."""
-        return self.decider.decide(Started("run", alive_at, self.now))
+        return self.decide(Started("run", alive_at, self.now))
+
+    def restart(self, *rules: MessageRule | IncidentRule, forgotten: bool = False) -> Decisions:
+        """End, and go on with what was kept, under these rules; give what that comes to.
+
+        :param forgotten: nothing is known of the platform and of our own connections.
+        """
+        return self.restart_under(rule_set(*rules), forgotten=forgotten)
+
+    def restart_under(self, rules: RuleSet, *, forgotten: bool = False) -> Decisions:
+        """End, and go on with what was kept, under these rules; see :meth:`restart`."""
+        inventory = Inventory()
+        if not forgotten:
+            inventory.restore(self.decider.inventory.resources())
+        self.decider = Decider(inventory, rules)
+        self._runs_count += 1
+        self.unreadable_count = self.decider.restore(
+            self.records, self.waiting.values(), self.number, self.now
+        )
+        return self.decide(Started(f"run {self._runs_count}", self.now, self.now))
 
     def reload(self, rules: RuleSet) -> Decisions:
         """Go on under other rules."""
         self.decider.rule_sets["other"] = rules
-        return self.decider.decide(Reloaded("other", self.now))
-
-    def catch_up(self, stream: str = "main") -> Decisions:
-        """Connect a stream, and list what is known already: nothing new."""
-        self.stream("Connected", stream)
-        return self.decider.decide(Listed(stream, (), self.now))
+        return self.decide(Reloaded("other", self.now))
 
     def remember(self, *streams: str) -> None:
         """Know these streams, and all that their platforms have, from a run before."""
         records = {(kind, name): b"" for kind in ("greeted", "caught up") for name in streams}
+        self.records |= records
         self.decider.restore(records, (), 0, self.now)
+
+    # -- what happens
+
+    def catch_up(self, stream: str = "main") -> Decisions:
+        """Connect a stream, and list what is known already: nothing new."""
+        self.stream("Connected", stream)
+        return self.decide(Listed(stream, (), self.now))
 
     def bytes(self, payload: bytes, stream: str = "main") -> Decisions:
         """Receive a message."""
         self.number += 1
-        return self.decider.decide(Message(stream, self.number, payload, self.now))
+        return self.decide(Message(stream, self.number, payload, self.now))
 
     def event(self, uri: str | None, state: str | None = "Running", /, **more: object) -> Decisions:
-        """Receive an event."""
-        return self.bytes(event_bytes(uri, state, **more))
+        """Receive an event; of the stream main, unless another ``stream`` is named."""
+        stream = str(more.pop("stream", "main"))
+        return self.bytes(event_bytes(uri, state, **more), stream)
 
     def stream(self, state: str, name: str = "main", reason: str = "why") -> Decisions:
         """Let a stream have a state."""
-        return self.decider.decide(Link(LinkType.STREAM, name, state, reason, self.now))
+        return self.decide(Link(LinkType.STREAM, name, state, reason, self.now))
 
     def notifier(self, state: str, name: str = "pd") -> Decisions:
         """Let a destination have a state."""
-        return self.decider.decide(Link(LinkType.NOTIFIER, name, state, "why", self.now))
+        return self.decide(Link(LinkType.NOTIFIER, name, state, "why", self.now))
 
     def looked(self, uri: str, answer: Answer, asked: int | None = None) -> Decisions:
         """Receive the answer to a look-up; by default it was asked after the last message."""
         number = self.number if asked is None else asked
-        return self.decider.decide(Looked("main", uri, number, answer, self.now))
+        return self.decide(Looked("main", uri, number, answer, self.now))
 
-    def found(self, uri: str, asked: int | None = None, **fields: object) -> Decisions:
+    def found(self, uri: str, asked: int | None = None, /, **fields: object) -> Decisions:
         """Receive an object."""
         return self.looked(uri, Found(fields), asked)
 
@@ -205,17 +272,38 @@ class World:
         """Hear nothing."""
         return self.looked(uri, Unanswered("timed out"))
 
-    def listed(self, objects: Mapping[str, Mapping[str, object]]) -> Decisions:
-        """Receive everything that the platform of main has, by resource_uri."""
+    def listed(self, objects: Mapping[str, Mapping[str, object] | None]) -> Decisions:
+        """Receive everything that the platform of main has, by resource_uri; None is gone."""
         rows = tuple(
-            Looked("main", uri, self.number, Found(dict(fields)), self.now)
+            Looked(
+                "main",
+                uri,
+                self.number,
+                Missing() if fields is None else Found(dict(fields)),
+                self.now,
+            )
             for uri, fields in objects.items()
         )
-        return self.decider.decide(Listed("main", rows, self.now))
+        return self.decide(Listed("main", rows, self.now))
+
+    def silence(self, match: object, seconds: float, id_: str = "s1") -> Decisions:
+        """Let a person silence what matches, for so long from now on."""
+        ends = self.now + seconds
+        return self.decide(Silence(id_, match, self.now, ends, "", "ops", self.now))
+
+    def unsilence(self, id_: str = "s1") -> Decisions:
+        """Let a person end a silence."""
+        return self.decide(Unsilence(id_, self.now))
+
+    def resolve(self, key: str) -> Decisions:
+        """Let a person close an incident."""
+        return self.decide(Resolve(key, self.now))
+
+    # -- time
 
     def tick(self) -> Decisions:
         """Let what is due be done."""
-        return self.decider.decide(Tick(self.now))
+        return self.decide(Tick(self.now))
 
     def wait(self, seconds: float) -> list[Notice]:
         """Let time pass, with a Tick at every time that is waited for; give what that said."""
@@ -229,6 +317,25 @@ class World:
             said += notices(self.tick())
         self.now = end
         return said
+
+    def wait_and_find(self, seconds: float, uri: str, **fields: object) -> list[Notice]:
+        """Let time pass, and answer the look-up that is wanted then; give what both said."""
+        return self.wait(seconds) + notices(self.found(uri, **fields))
+
+    # -- how it stands
+
+    def open_keys(self) -> list[str]:
+        """Give the keys of the incidents that are open, oldest first."""
+        return [one.name[1] for one in self.decider.incidents.open_incidents()]
+
+    def phases(self) -> dict[str, str]:
+        """Give how far each member is, by the last part of its resource's key."""
+        return {m.name[1][2]: m.phase.value for m in self.decider.incidents.members()}
+
+    def uris_asked(self) -> list[str]:
+        """Give what was to be looked up since this was called last."""
+        asked, self.asked = self.asked, set()
+        return sorted({need.resource_uri for need in asked})
 
 
 def forms(said: Iterable[Notice]) -> list[tuple[str, str]]:

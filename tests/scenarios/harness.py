@@ -297,6 +297,8 @@ class Scenario:
         decisions = life.decider.decide(item)
         rejected = life.decider.last_rejected
         assert self.may_reject or rejected is None, rejected
+        if self.rules is docker_rules():
+            assert not life.decider.counts["unrouted"], "docker.toml leaves nothing unsaid"
         self.kept.commit(decisions, life.time.now())
         if life.time.now() - self.kept.checkpointed_at >= SAVE_AFTER_SECONDS:
             self.kept.checkpoint(life.decider.inventory.take_unsaved(), life.time.now())

@@ -72,13 +72,14 @@ class StagedCloud:
             if moment is None:
                 is_going = False
                 return
-            self._tell(self.reducer.apply(moment.happenings, self.timeline.utc))
+            self.tell(self.reducer.apply(moment.happenings, self.timeline.utc))
             self.timeline.after(moment.pause_seconds, go_on)
 
         self.timeline.after(0.0, go_on)
         return lambda: not is_going
 
-    def _tell(self, announcements: Sequence[Announcement]) -> None:
+    def tell(self, announcements: Sequence[Announcement]) -> None:
+        """Tell of what was announced, as the bridge does."""
         for announcement in announcements:
             self.announced.append((self.timeline.seconds, announcement))
             self.hear(msgspec.json.encode(announcement))

@@ -12,6 +12,8 @@ from tutumwatch.bridge.credentials import Account
 from tutumwatch.secret import Secret
 
 DEFAULT_LISTEN = "tcp:8080:interface=127.0.0.1"
+# So that a minute shows what the simulated cloud has to show.
+DEFAULT_RATE = 2.0
 USER, APIKEY = "TUTUMBRIDGE_USER", "TUTUMBRIDGE_APIKEY"
 
 
@@ -24,7 +26,7 @@ class DemoSettings:
     """The simulated cloud: ``rate`` is in events a second."""
 
     seed: int = 1
-    rate: float = 1.0
+    rate: float = DEFAULT_RATE
 
     def __str__(self) -> str:
         """Say which cloud it is and how fast it lives."""

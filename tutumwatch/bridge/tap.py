@@ -19,6 +19,7 @@ from tutumwatch.bridge.hub import Hub
 from tutumwatch.bridge.listener import Listener
 from tutumwatch.bridge.settings import (
     DEFAULT_LISTEN,
+    DEFAULT_RATE,
     BridgeError,
     DemoSettings,
     read_account,
@@ -35,7 +36,7 @@ class BridgeOptions(usage.Options):
     optParameters: ClassVar = [
         ["listen", "l", DEFAULT_LISTEN, "Where to listen: a Twisted endpoint."],
         ["seed", None, 1, "Which simulated cloud: the same number, the same story.", int],
-        ["rate", None, 1.0, f"Events a second, 0 (still) to {RATE_MAX:.0f}.", float],
+        ["rate", None, DEFAULT_RATE, f"Events a second, 0 (still) to {RATE_MAX:.0f}.", float],
     ]
     longdesc = (
         "Serve the Tutum Stream and REST API. TUTUMBRIDGE_USER and TUTUMBRIDGE_APIKEY (each also "

@@ -8,7 +8,10 @@ from typing import Any, cast
 import click
 
 from tutumwatch import __version__
+from tutumwatch.cli.check import check
+from tutumwatch.cli.explain import explain_event
 from tutumwatch.cli.finding import CONFIG_OPTION, load
+from tutumwatch.cli.incidents import incidents
 from tutumwatch.cli.outbox import outbox
 from tutumwatch.cli.silence import silence
 from tutumwatch.cli.status import status
@@ -22,6 +25,9 @@ def cli() -> None:
     """Watch the platform that runs your containers and tell people what they need to know."""
 
 
+cli.add_command(check)
+cli.add_command(explain_event)
+cli.add_command(incidents)
 cli.add_command(outbox)
 cli.add_command(silence)
 cli.add_command(status)
@@ -32,7 +38,7 @@ cli.add_command(status)
 @click.option("--json", "as_json", is_flag=True, help="Log JSON, an object a line.")
 @click.option("--demo", is_flag=True, help="Watch a simulated cloud, on this machine alone.")
 @click.option("--seed", type=int, help="Which simulated cloud.  [default: 1]")
-@click.option("--rate", type=float, help="Its events a second, 0 to 10000.  [default: 1]")
+@click.option("--rate", type=float, help="Its events a second, 0 to 10000.  [default: 2]")
 def run(
     config: str | None, *, as_json: bool, demo: bool, seed: int | None, rate: float | None
 ) -> None:
@@ -103,22 +109,3 @@ def _why_nobody(configuration: Configuration, name: str | None) -> str:
         return f"no notifier is on{off}"
     hint = "" if name in configuration.off else suggestion(name, [*on, *configuration.off])
     return f"no notifier {name!r} is on{hint}; on: {', '.join(on) or 'none'}{off}"
-
-
-@cli.command()
-@CONFIG_OPTION
-def check(config: str | None) -> None:
-    """Read a configuration and name every mistake in it, a line each."""
-    configuration = load(config)
-    counts = ", ".join(
-        f"{what}: {len(things)}"
-        for what, things in (
-            ("watched streams", configuration.streams),
-            ("notifiers on", configuration.notifiers),
-            ("message rules", configuration.rules.messages),
-            ("incident rules", configuration.rules.incidents),
-        )
-    )
-    click.echo(f"{configuration.source}: no mistakes ({counts})")
-    for remark in configuration.remarks():
-        click.echo(remark)

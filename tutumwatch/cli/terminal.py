@@ -46,6 +46,14 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     ]
 
 
+def left_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Align columns, all to the left; the last may be of any length."""
+    lines = [head, *rows]
+    width = max(len(line[0]) for line in lines)
+    first, *others = [(line[0].ljust(width), *line[1:]) for line in lines]
+    return table(first, others)
+
+
 def age(seconds: float) -> str:
     """Write how long ago something was, by its two greatest units: ``3h 5m``."""
     left = max(0, int(seconds))

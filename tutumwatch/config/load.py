@@ -18,6 +18,8 @@ from tutumwatch.config.lines import scan_lines
 from tutumwatch.config.mistakes import ConfigurationError, Mistake, Mistakes
 from tutumwatch.config.notifiers import read_notifiers
 from tutumwatch.config.plans import Configuration
+from tutumwatch.config.rehearsal_reading import Surroundings
+from tutumwatch.config.rehearsals import destinations_of_all, read_rehearsals
 from tutumwatch.config.rules import GENERAL, read_rules
 from tutumwatch.config.rules import TABLES as RULE_TABLES
 from tutumwatch.config.status import read_status
@@ -90,13 +92,21 @@ def _read(
         for plan in notifiers
     }
     names = [stream.name for stream in streams]
+    rules = read_rules(raw, destinations, tuple(notifier_tables), names, mistakes)
+    # A test says the same wherever it is run, so there all notifiers are on.
+    around = Surroundings(names, tuple(notifier_tables), rules.names)
+    rehearsals = read_rehearsals(raw.get("tests", []), around, mistakes)
+    rehearsed = rules if rehearsals else None
+    if off and rehearsals and not mistakes.found:
+        everybody = destinations_of_all(notifier_tables, destinations)
+        rehearsed = read_rules(raw, everybody, tuple(notifier_tables), names, Mistakes())
     configuration = Configuration(
         source=source,
         streams=tuple(streams),
         notifiers=tuple(notifiers),
         off=off,
         passed_over=tuple(passed_over),
-        rules=read_rules(raw, destinations, tuple(notifier_tables), names, mistakes),
+        rules=rules,
         store_path=read_store(
             raw.get("store", {}),
             streams,
@@ -107,6 +117,8 @@ def _read(
         status=read_status(raw.get("status", {}), environment, mistakes),
         heartbeat=read_heartbeat(raw.get("heartbeat", {}), environment, mistakes),
         written={name: table for name, table in raw.items() if name not in _SETTINGS},
+        rehearsals=tuple(rehearsals),
+        rehearsed=rehearsed,
     )
     if mistakes.found:
         raise ConfigurationError(source, mistakes.found)

@@ -74,6 +74,10 @@ class Mistakes:
 
         return mistake
 
+    def line_of(self, place: Place) -> int | None:
+        """Give the line of a place, if a file says it."""
+        return self._lines.find(place)
+
     def is_wrong(self, place: Place) -> bool:
         """Say whether a mistake was noted at this very place."""
         return place in self._places

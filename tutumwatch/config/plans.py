@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 
 from tutumwatch.config.heartbeat import HeartbeatSettings
+from tutumwatch.config.rehearsal_plans import Rehearsal
 from tutumwatch.config.rules import LAST_RESORT
 from tutumwatch.config.status import StatusSettings
 from tutumwatch.notifiers.contract import (
@@ -63,6 +64,8 @@ class Configuration:
     ``passed_over``: the kinds of installed packages that are not used. ``store_path``: the file
     of the store, or ":memory:". ``id``: a short digest of its text. ``written``: the tables of
     rules and of what goes with them, as they are written; no credential belongs there.
+    ``rehearsals``: its tests. ``rehearsed``: the rules as these know them, every notifier on; None
+    without tests.
     """
 
     source: str
@@ -76,6 +79,8 @@ class Configuration:
     heartbeat: HeartbeatSettings
     id: str = ""
     written: Mapping[str, Any] = attrs.field(factory=dict, repr=False)
+    rehearsals: tuple[Rehearsal, ...] = ()
+    rehearsed: RuleSet | None = None
 
     @property
     def destinations(self) -> Mapping[str, Destination]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -74,11 +75,11 @@ def read_rules(
     incidents = reader.read("incidents", raw, IncidentSettings, compile_incident)
     reader.check_names(raw, incidents)
     if general.last_resort and not any(_is_about_notifiers(rule) for rule in incidents):
-        incidents.append(reader.compile_last_resort())
+        incidents.append(reader.compile_last_resort(raw))
     names = [rule.name for rule in messages] + [rule.name for rule in incidents]
     return RuleSet(
         messages=tuple(messages),
-        incidents=tuple(incidents),
+        incidents=tuple(_sealed(rule, raw.get("ignore")) for rule in incidents),
         routes=routes,
         ignores=read_ignores(raw.get("ignore", []), mistakes),
         mutes=tuple(read_mutes(raw.get("mutes", []), names, mistakes)),
@@ -87,6 +88,14 @@ def read_rules(
         deploy_deadline_seconds=general.deploy_deadline.seconds,
         streams=tuple(streams),
     )
+
+
+def _sealed(rule: IncidentRule, ignored: object) -> IncidentRule:
+    """Let a rule be another one when something else is ignored: what is open is judged again."""
+    if not ignored:
+        return rule
+    seal = hashlib.sha256(repr(ignored).encode()).hexdigest()[:8]
+    return attrs.evolve(rule, digest=f"{rule.digest}-{seal}")
 
 
 def _read_general(raw: Mapping[str, Any], mistakes: Mistakes) -> GeneralSettings:
@@ -135,8 +144,13 @@ class _RulesReader:
             rules.append(compile_rule(settings, *scope, mistake))
         return rules
 
-    def compile_last_resort(self) -> IncidentRule:
+    def compile_last_resort(self, raw: Mapping[str, Any]) -> IncidentRule:
         """Compile the rule that is there if no other tells of a notifier that fails."""
+        for table in ("messages", "incidents"):
+            for number, of_rule in enumerate(self._array(raw, table)):
+                if isinstance(of_rule, Mapping) and of_rule.get("name") == LAST_RESORT.name:
+                    what = "is the name of the rule that tells of notifiers; choose another"
+                    self._mistakes.add((table, number, "name"), what, LAST_RESORT.name)
         mistake = self._reporter((), LAST_RESORT.name)
         scope = (self._routes, self._destinations, self._known)
         return compile_incident(LAST_RESORT, *scope, mistake)
@@ -144,19 +158,27 @@ class _RulesReader:
     def check_names(self, raw: Mapping[str, Any], incidents: Sequence[IncidentRule]) -> None:
         """Check the names of other rules that incident rules name."""
         names = [rule.name for rule in incidents]
+        earlier: dict[object, object] = {}
         for number, table in enumerate(self._array(raw, "incidents")):
             if not isinstance(table, Mapping):
                 continue
-            mistake = self._reporter(("incidents", number), str(table.get("name", "")))
-            raw_names = table.get("unless_open", [])
-            for other in raw_names if isinstance(raw_names, list) else [raw_names]:
+            name = table.get("name", "")
+            mistake = self._reporter(("incidents", number), name if isinstance(name, str) else "")
+            others = table.get("unless_open", [])
+            for other in others if isinstance(others, list) else [others]:
                 if isinstance(other, str) and other not in names:
                     near = suggestion(other, names)
                     mistake("unless_open", f"there is no incident rule {other!r}{near}")
-                elif isinstance(other, str) and other == table.get("name"):
+                elif isinstance(other, str) and other == name:
                     mistake("unless_open", "an incident does not explain itself; name another rule")
-            if table.get("was") in self._names:
-                mistake("was", f"a rule {table['was']!r} is still there; it cannot be this one too")
+            was = table.get("was")
+            if not isinstance(was, str):
+                continue
+            if was in self._names:
+                mistake("was", f"a rule {was!r} is still there; it cannot be this one too")
+            elif was in earlier:
+                mistake("was", f"{earlier[was]!r} was {was!r} already; only one rule can go on")
+            earlier.setdefault(was, name)
 
     def _array(self, raw: Mapping[str, Any], name: str) -> list[Any]:
         array = raw.get(name, [])

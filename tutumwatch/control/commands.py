@@ -10,9 +10,11 @@ import attrs
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
+from tutumwatch.control.resolving import Resolving
 from tutumwatch.control.silencing import Silencing
 from tutumwatch.control.wire import (
     AskDrop,
+    AskResolve,
     AskRetry,
     AskSilence,
     AskSilences,
@@ -38,6 +40,7 @@ class Commands:
     :param now: gives the watch's time.
     :param status: says how the watcher is.
     :param silencing: makes, ends and lists silences.
+    :param resolving: closes incidents.
     """
 
     _store: Store
@@ -45,6 +48,7 @@ class Commands:
     _now: Callable[[], float]
     _status: Callable[[], Mapping[str, Any]]
     _silencing: Silencing
+    _resolving: Resolving
 
     _log = Logger()
 
@@ -64,6 +68,8 @@ class Commands:
                     return await self._silencing.end(question)
                 case AskSilences():
                     return self._silencing.list_all()
+                case AskResolve(key=key):
+                    return await self._resolving.resolve(key)
                 case _:
                     assert_never(question)
         except StoreUnwritableError as problem:

@@ -23,7 +23,7 @@ from tutumwatch.control.wire import (
 )
 from tutumwatch.events.inputs import Input, Silence, Unsilence
 from tutumwatch.inventory.resource import Change, ChangeKind, Resource
-from tutumwatch.inventory.survey import full_name
+from tutumwatch.inventory.survey import full_name, list_names
 from tutumwatch.rules.decider import Decider
 from tutumwatch.rules.decisions import Decisions
 from tutumwatch.rules.members import Phase
@@ -107,7 +107,7 @@ class Silencing:
         if silence is None:
             if any(mute.name == name for mute in self._decider.silences.mutes):
                 return NamedFate(name, "is a mute: it stands in the configuration", done=False)
-            return NamedFate(name, "there is no such silence", done=False)
+            return NamedFate(name, "is no silence; `silence list` names them", done=False)
         now = self._now()
         state = _state_of(silence, now)
         await self._carry_out(Unsilence(name, now))
@@ -136,10 +136,12 @@ class Silencing:
         count, names = 0, None
         warnings: list[str] = []
         rules = self._decider.rules
-        names_of_rules = [rule.name for rule in rules.messages]
-        names_of_rules += [rule.name for rule in rules.incidents]
+        names_of_rules = rules.names
         if not any(map(scope.may_be_said_by, names_of_rules)):
-            warnings.append("there is no rule of such a name, so it withholds nothing")
+            known = list_names(names_of_rules) or "none"
+            warnings.append(
+                f"there is no rule of such a name, so it withholds nothing; the rules are {known}"
+            )
         if not scope.takes_any_resource():
             count, names = await self._present(scope)
             if not count:

@@ -4,6 +4,7 @@
 "ids": [17]}`` ``{"fates": [{"id": 17, "became": "dropped", "done": true}]}``; "retry" likewise.
 ``{"command": "silence", "match": [{"service.name": "web"}], "lasts": 7200}`` is answered
 ``{"silence": {"name": "5eaf00", "ends": 1795774800.0, ...}, "reach": {...}}``.
+``{"command": "resolve", "key": "node lost/main/node/n2"}`` is answered ``{"named_fates": [...]}``.
 What cannot be done is answered ``{"error": "..."}``.
 """
 
@@ -20,6 +21,8 @@ IDS_MAX_COUNT = 1_000
 LINE_MAX_BYTES = 64 * 1024
 # Of a silence: who made it, and why.
 REMARK_MAX_CHARS = 500
+# A key may be made by a rule's template, of whatever a platform calls its things.
+KEY_MAX_CHARS = 10_000
 # The path of a Unix socket may have so many bytes (sun_path of unix(7), without its last 0).
 PATH_MAX_BYTES = 107
 
@@ -75,7 +78,15 @@ class AskSilences(Asked, frozen=True, tag="silences"):
     """Which silences and mutes there are."""
 
 
-Question: TypeAlias = AskStatus | AskRetry | AskDrop | AskSilence | AskUnsilence | AskSilences
+class AskResolve(Asked, frozen=True, tag="resolve"):
+    """Close the incidents that are open under a key."""
+
+    key: Annotated[str, msgspec.Meta(min_length=1, max_length=KEY_MAX_CHARS)]
+
+
+Question: TypeAlias = (
+    AskStatus | AskRetry | AskDrop | AskSilence | AskUnsilence | AskSilences | AskResolve
+)
 
 
 class Fate(msgspec.Struct, frozen=True):
@@ -87,7 +98,7 @@ class Fate(msgspec.Struct, frozen=True):
 
 
 class NamedFate(msgspec.Struct, frozen=True):
-    """What became of a silence; ``done``: what was asked for."""
+    """What became of a silence or an incident; ``done``: what was asked for."""
 
     name: str
     became: str

@@ -81,8 +81,8 @@ class Inventory:
         )
 
     def children_of(self, key: Key) -> Iterator[Resource]:
-        """Give the known resources that name this one as a parent."""
-        return (self._resources[child] for child in self._children.get(key, ()))
+        """Give the known resources that name this one as a parent, in an order that restarts keep."""
+        return (self._resources[child] for child in sorted(self._children.get(key, ())))
 
     def take_unsaved(self) -> dict[Key, Resource | None]:
         """Give what changed since this was asked last; None is known no more."""

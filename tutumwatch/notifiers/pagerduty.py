@@ -2,7 +2,8 @@
 
 v1: https://developer.pagerduty.com/docs/events-api-v1-overview, v2:
 https://developer.pagerduty.com/docs/events-api-v2-overview, read 2026-11. A trigger is idempotent
-while its incident is open; a resolve of what is not open is accepted and dropped.
+while its incident is open; a resolve of what is not open is accepted and dropped. A change event,
+of version 2 alone, wakes nobody: https://developer.pagerduty.com/docs/send-change-event.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from tutumwatch.secret import Secret
 
 HOST = "https://events.pagerduty.com"
 PATHS = {"v1": "/generic/2010-04-15/create_event.json", "v2": "/v2/enqueue"}
+CHANGE_PATH = "/v2/change/enqueue"
 KEY_MAX_CHARS = 255
 SUMMARY_MAX_CHARS = 1024
 ROUTING_KEY_CHARS = 32
@@ -68,12 +70,22 @@ class PagerDuty:
     details: bool
 
     def render(self, batch: Sequence[Notice], memory: Mapping[str, str]) -> Request:
-        """Trigger or resolve one incident; a message is a trigger that a person closes."""
+        """Trigger or resolve one incident, or tell of a change.
+
+        A message is a trigger that a person closes; in version 1 so is one that tells of a change.
+        """
         (notice,) = batch
-        body = self._render_v1(notice) if self.api == "v1" else self._render_v2(notice)
-        url = Secret(self.host.rstrip("/") + PATHS[self.api])
+        path = PATHS[self.api]
+        if self._is_change(notice):
+            body, path = self._render_change(notice), CHANGE_PATH
+        else:
+            body = self._render_v1(notice) if self.api == "v1" else self._render_v2(notice)
+        url = Secret(self.host.rstrip("/") + path)
         headers = {"Content-Type": "application/json"}
         return Request("POST", url, headers, encode_json(body), secrets=(self.key,))
+
+    def _is_change(self, notice: Notice) -> bool:
+        return notice.is_change and self.api == "v2"
 
     def _render_v1(self, notice: Notice) -> dict[str, Any]:
         body: dict[str, Any] = {
@@ -96,22 +108,32 @@ class PagerDuty:
         }
         if notice.form is Form.RESOLVE:
             return body
-        payload = {
+        payload = self._payload(notice) | {"severity": notice.severity.value}
+        return body | {"client": self.client, "payload": payload}
+
+    def _render_change(self, notice: Notice) -> dict[str, Any]:
+        """Tell of a change; it has no severity, no key, and no client."""
+        return {"routing_key": self.key.reveal(), "payload": self._payload(notice)}
+
+    def _payload(self, notice: Notice) -> dict[str, Any]:
+        payload: dict[str, Any] = {
             "summary": _summary(notice),
             "source": notice.details.get("stream") or self.client,
-            "severity": notice.severity.value,
             "timestamp": datetime.fromtimestamp(notice.at, UTC).isoformat(timespec="milliseconds"),
         }
         if self.details:
-            payload["custom_details"] = self._details(notice)  # type: ignore[assignment]  # a JSON object among texts
-        return body | {"client": self.client, "payload": payload}
+            payload["custom_details"] = self._details(notice)
+        return payload
 
     def _details(self, notice: Notice) -> dict[str, str]:
         told = {name: cut(value, DETAIL_MAX_CHARS) for name, value in notice.details.items()}
         return told | {"rule": notice.rule, "text": cut(notice.text, 4 * SUMMARY_MAX_CHARS)}
 
     def judge(self, batch: Sequence[Notice], response: Response) -> Sequence[Outcome]:
-        """Read the answer: accepted, throttled (v1 says so with 403), or wrong."""
+        """Read the answer: accepted, throttled (v1 says so with 403), or wrong.
+
+        A change event that is refused is given up; what else is refused may park the destination.
+        """
         outcome = judge_status(response)
         if isinstance(outcome, Delivered) and response.body.lstrip()[:1] == b"<":
             # A portal or a proxy answers everything with a page of its own.
@@ -122,6 +144,9 @@ class PagerDuty:
             outcome = RetryLater(Reason.RATE_LIMITED, said, after, surely_refused=True)
         elif isinstance(outcome, GiveUp) and _blames_the_key(response.body):
             outcome = Park(Reason.AUTH, said_by(response))
+        if isinstance(outcome, Park) and self._is_change(batch[0]) and _is_refusal(response):
+            # A key, or a host, that takes no changes may well take pages: these must not wait.
+            outcome = GiveUp(outcome.reason, outcome.said)
         return for_all(batch, outcome)
 
 
@@ -137,6 +162,10 @@ def _blames_the_key(body: bytes) -> bool:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
     return any("routing_key" in error or "service_key" in error for error in errors)
+
+
+def _is_refusal(response: Response) -> bool:
+    return 400 <= response.status < 500  # noqa: PLR2004 - the class of client errors
 
 
 def incident_key(notice: Notice) -> str:

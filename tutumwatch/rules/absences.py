@@ -28,16 +28,14 @@ class Absences:
         return not self._present.get(rule)
 
     def take(self, rule: IncidentRule, change: Change) -> None:
-        """Take in a change; what is unknown changes nothing."""
+        """Take in a change; what is unknown, or cannot be computed, changes nothing."""
         present = self._present.setdefault(rule.name, set())
-        if change.after.gone_at is not None:
+        verdict = rule.matcher.judge(View(self._inventory, change))
+        is_gone = change.after.gone_at is not None
+        if is_gone or (verdict.answer is Answer.NO and not verdict.failed):
             present.discard(change.after.key)
-            return
-        answer = rule.matcher.judge(View(self._inventory, change)).answer
-        if answer is Answer.YES:
+        elif verdict.answer is Answer.YES:
             present.add(change.after.key)
-        elif answer is Answer.NO:
-            present.discard(change.after.key)
 
     def build(self, rules: Iterable[IncidentRule]) -> None:
         """Look at everything that is known, for each of these rules."""

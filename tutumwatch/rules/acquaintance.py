@@ -12,6 +12,11 @@ from tutumwatch.rules.records import Records
 _GREETED, _CAUGHT_UP = "greeted", "caught up"
 
 
+def met_before(streams: Iterable[str]) -> dict[RecordName, bytes]:
+    """Give the records of streams that were connected to, and caught up with, before."""
+    return {(kind, stream): b"" for stream in streams for kind in (_GREETED, _CAUGHT_UP)}
+
+
 @attrs.define
 class Acquaintance:
     """The streams that were connected to once, and those that were caught up with once."""
@@ -26,6 +31,10 @@ class Acquaintance:
     def catch_up(self, stream: str) -> bool:
         """Take in a listing; say whether it is the first."""
         return self._meet((_CAUGHT_UP, stream))
+
+    def has_listed(self, stream: str) -> bool:
+        """Say whether a stream was caught up with."""
+        return (_CAUGHT_UP, stream) in self._known
 
     def _meet(self, name: RecordName) -> bool:
         if name in self._known:

@@ -5,25 +5,28 @@ No page stays open that nothing would close any more, none is sent twice, and no
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import attrs
+from msgspec.structs import replace
 
 from tutumwatch.inventory.inventory import Inventory
+from tutumwatch.inventory.resource import Change
 from tutumwatch.rules.absences import TYPE as ABSENT_TYPE
+from tutumwatch.rules.absences import absence_of
 from tutumwatch.rules.decisions import Decisions
 from tutumwatch.rules.incident_rules import IncidentRule, RuleForm
 from tutumwatch.rules.matchers import Answer
-from tutumwatch.rules.members import RULE, Member, MemberName, Phase, record_of
+from tutumwatch.rules.members import RULE, IncidentName, Member, Phase, record_of
 from tutumwatch.rules.membership import Membership
 from tutumwatch.rules.naming import incident_of
 from tutumwatch.rules.progress import Progress
 from tutumwatch.rules.records import Records
-from tutumwatch.rules.silences import Silences
 from tutumwatch.rules.standing import Judge
 from tutumwatch.rules.tallies import Tallies
 from tutumwatch.rules.telling import Telling
 from tutumwatch.rules.touching import present, touched
+from tutumwatch.rules.view import View
 
 REMOVED = "its rule was removed"
 CHANGED = "its rule was changed"
@@ -32,7 +35,10 @@ EMPTY = "nothing is in it"
 
 @attrs.define
 class Adopting:
-    """Takes over members and open incidents; knows by their digests which rules are new."""
+    """Takes over members and open incidents; knows by their digests which rules are new.
+
+    ``on_close``: told of each rule of which an incident closed.
+    """
 
     _inventory: Inventory
     _records: Records
@@ -41,67 +47,84 @@ class Adopting:
     _telling: Telling
     _progress: Progress
     _judge: Judge
-    _silences: Silences
+    _on_close: Callable[[str], None]
     _digests: dict[str, str] = attrs.field(factory=dict)
 
     def adopt(self, rules: Mapping[str, IncidentRule], now: float, decisions: Decisions) -> None:
         """Go on under these rules."""
         for rule in rules.values():
-            if rule.was is not None and rule.was not in rules and rule.was in self._digests:
-                self._rename(rule.was, rule.name)
-        self._tallies.use(dict(rules))
+            if rule.was is not None and self._is_renamed(rule, rule.was, rules):
+                self._rename(rule, rule.was)
+        self._tallies.use(rules)
         changed = {name for name, rule in rules.items() if self._digests.get(name) != rule.digest}
         for member in self._members:
-            self._take_over(member, rules, changed, now, decisions)
-        self._close_empty(rules, now, decisions)
-        for rule in (rule for name, rule in rules.items() if name in changed):
-            if rule.form is RuleForm.WHILE:
-                self._judge_everything(rule, now, decisions)
+            self._take_over(member, rules, changed, now)
         for one in self._telling:
-            rule_now = rules.get(one.name[0])
-            counted = [m for m in self._members.of_incident(one.name) if m.phase.is_counted]
-            if rule_now is not None and counted:
-                change = counted[0].change
-                decisions.owed += self._telling.reroute(rule_now, one.name, change, now)
-                self._telling.set_repeat(rule_now, one.name, now)
+            self._take_over_incident(one.name, rules, changed, now, decisions)
+        decisions.owed += self._telling.end_empty_groups(now)
+        for name in rules:
+            if name in changed and rules[name].form is RuleForm.WHILE:
+                self._judge_everything(rules[name], now, decisions)
         self._remember(rules)
 
-    def _rename(self, old: str, new: str) -> None:
+    # -- a rule that has another name
+
+    def _is_renamed(self, rule: IncidentRule, was: str, rules: Mapping[str, IncidentRule]) -> bool:
+        """Say whether a rule is one that was in force under another name until now."""
+        return was in self._digests and was not in rules and rule.name not in self._digests
+
+    def _rename(self, rule: IncidentRule, old: str) -> None:
         for member in self._members:
             if member.name[0] == old:
                 self._members.forget(member.name)
-                name: MemberName = (new, member.name[1])
-                incident = (new, _renamed_key(member.incident[1], old, new))
-                self._members.keep(attrs.evolve(member, name=name, incident=incident))
+                self._members.keep(_renamed(rule, member))
         for one in self._telling:
             if one.name[0] == old:
-                self._telling.rename(one.name, (new, _renamed_key(one.name[1], old, new)))
-        self._tallies.rename(old, new)
-        self._digests[new] = self._digests.pop(old)
+                self._telling.rename(one.name, renamed_incident(rule, one.name))
+        self._tallies.rename(old, rule.name)
+        self._digests[rule.name] = self._digests.pop(old)
         self._records.put(record_of(RULE, old), None)
+        self._records.put(record_of(RULE, rule.name), self._digests[rule.name].encode())
+
+    # -- members
 
     def _take_over(
-        self,
-        member: Member,
-        rules: Mapping[str, IncidentRule],
-        changed: set[str],
-        now: float,
-        decisions: Decisions,
+        self, member: Member, rules: Mapping[str, IncidentRule], changed: set[str], now: float
     ) -> None:
         """Let a member go on under its rule, or end if nothing can be heard of it any more."""
         rule = rules.get(member.name[0])
-        is_known = member.name[1][1] == ABSENT_TYPE or self._inventory.get(member.name[1])
-        if rule is None or not is_known or not self._is_member_of(rule, member):
-            self._members.forget(member.name)
-            self._tallies.forget(member.name)
+        if rule is None or not self._is_known(member) or not self._is_member_of(rule, member):
+            self._forget(member)
             return
+        incident, phase, is_changed = member.incident, member.phase, rule.name in changed
+        if is_changed:
+            change = present(self._inventory, member, now)
+            if self._is_over(rule, change, member, now):
+                self._forget(member)
+                return
+            incident = self._moved(rule, change, member)
+        if phase.is_counted and self._telling.get(incident) is None:
+            # It has another key now, or the record of its incident could not be read: it opens
+            # again, and what it has behind it counts.
+            phase = Phase.PENDING
+        due = self._due_of(rule, member, phase, now, is_changed=is_changed)
+        as_it_is = (member.incident, member.phase, member.due, member.check)
         # What was asked before is asked again.
-        member = attrs.evolve(member, check=None)
-        if rule.name in changed and self._is_over(rule, member, now):
-            self._members.forget(member.name)
-            self._tallies.forget(member.name)
-        else:
-            self._set_due(rule, member, now)
+        if as_it_is != (incident, phase, due, None):
+            member = attrs.evolve(member, incident=incident, phase=phase, due=due, check=None)
+            self._members.keep(member)
+
+    def _forget(self, member: Member) -> None:
+        self._members.forget(member.name)
+        self._tallies.forget(member.name)
+
+    def _is_known(self, member: Member) -> bool:
+        """Say whether anything can be heard of a member, or of what was counted for it."""
+        return (
+            self._inventory.get(member.name[1]) is not None
+            or self._inventory.get(member.change.after.key) is not None
+            or member.name[1][1] == ABSENT_TYPE
+        )
 
     def _is_member_of(self, rule: IncidentRule, member: Member) -> bool:
         """Say whether a member could have come of a rule as it is now."""
@@ -109,51 +132,77 @@ class Adopting:
             case RuleForm.ABSENT:
                 return member.name[1][1] == ABSENT_TYPE
             case RuleForm.EACH:
-                return self._tallies.is_reached(member.name)
+                # What was told ends when its stream is caught up and it was looked up.
+                was_told = member.phase.is_counted or member.phase is Phase.DISMISSED
+                return was_told or self._tallies.is_reached(member.name)
             case _:
                 return rule.may_concern(member.name[1][1])
 
-    def _is_over(self, rule: IncidentRule, member: Member, now: float) -> bool:
-        """Say whether a changed rule does not hold any more, or is of another incident now."""
-        change = present(self._inventory, member, now)
+    def _is_over(self, rule: IncidentRule, change: Change, member: Member, now: float) -> bool:
+        """Say whether a changed rule does not hold any more.
+
+        What is clearing under it goes on to clear: that it does not hold is known already.
+        """
+        if self._judge.is_ignored(rule, View(self._inventory, change)):
+            return True
         standing = self._judge.stand(rule, change, member, now)
-        moved = incident_of(rule, member.name, change, self._inventory) != member.incident
-        return standing.answer is Answer.NO or moved
+        return standing.answer is Answer.NO and member.phase is not Phase.CLEARING
 
-    def _set_due(self, rule: IncidentRule, member: Member, now: float) -> None:
-        """Let a member go on when its rule says; what it has behind it counts."""
-        due = member.due
-        if member.phase in {Phase.PENDING, Phase.CLEARING}:
-            if member.gap_since is not None:
-                due = member.gap_since + rule.clear_for_seconds
-            elif member.withheld_by is None:
-                due = member.since + rule.for_seconds
-            else:
-                due = self._silences.ends_at(member.withheld_by, now) or now
-        elif member.phase is Phase.EXCUSED and member.excused_since is not None:
-            ends = member.excused_since + rule.unless_max_seconds
-            due = ends if ends > now else None
-        self._members.keep(attrs.evolve(member, due=due))
+    def _moved(self, rule: IncidentRule, change: Change, member: Member) -> IncidentName:
+        """Give the incident of a member under a changed rule; a key that is unknown moves none."""
+        incident = incident_of(rule, member.name, change, self._inventory)
+        keyless = attrs.evolve(rule, key=None)
+        by_itself = incident_of(keyless, member.name, change, self._inventory)
+        return member.incident if rule.key is not None and incident == by_itself else incident
 
-    def _close_empty(
-        self, rules: Mapping[str, IncidentRule], now: float, decisions: Decisions
+    @staticmethod
+    def _due_of(
+        rule: IncidentRule, member: Member, phase: Phase, now: float, *, is_changed: bool
+    ) -> float | None:
+        """Give when a member goes on as its rule says now; what it has behind it counts."""
+        if member.gap_since is not None:
+            return member.gap_since + rule.clear_for_seconds
+        if phase is Phase.PENDING:  # withheld or not: other mutes may count now
+            return member.since + rule.for_seconds
+        if phase is Phase.EXCUSED:
+            if is_changed:  # something else may excuse it now, or nothing
+                return now
+            if member.excused_since is not None:
+                return member.excused_since + rule.unless_max_seconds
+        return None
+
+    # -- incidents
+
+    def _take_over_incident(
+        self,
+        incident: IncidentName,
+        rules: Mapping[str, IncidentRule],
+        changed: set[str],
+        now: float,
+        decisions: Decisions,
     ) -> None:
-        """Resolve what is open and has nobody left whose end would close it."""
-        for one in self._telling:
-            members = self._members.of_incident(one.name)
-            if any(m.phase.is_counted for m in members) or _is_dismissed(members):
-                continue
-            rule = rules.get(one.name[0])
-            why = REMOVED if rule is None else EMPTY
-            if rule is not None and self._digests.get(rule.name) != rule.digest:
-                why = CHANGED
-            decisions.owed += self._telling.close(one.name, now, why=why)
+        """Let an open incident be told to whom it is to be told now, as often as it is now.
+
+        It is resolved if there is nobody left in it whose end would close it.
+        """
+        name = incident[0]
+        counted = [m for m in self._members.of_incident(incident) if m.phase.is_counted]
+        if counted:
+            changes = [member.change for member in counted]
+            decisions.owed += self._telling.reroute(rules[name], incident, changes, now)
+            self._telling.set_repeat(rules[name], incident, now)
+            return
+        why = REMOVED if name not in rules else CHANGED if name in changed else EMPTY
+        decisions.owed += self._telling.close(incident, now, why=why)
+        self._on_close(name)
 
     def _judge_everything(self, rule: IncidentRule, now: float, decisions: Decisions) -> None:
         for resource in self._inventory.resources():
             if rule.may_concern(resource.type) and resource.gone_at is None:
-                change = touched(resource, f"rule/{rule.name}/{now}", now)
-                self._progress.take(rule, change, decisions)
+                change_id = f"rule/{rule.name}/{now}/{resource.stream}"
+                self._progress.take(rule, touched(resource, change_id, now), decisions)
+
+    # -- what is kept
 
     def _remember(self, rules: Mapping[str, IncidentRule]) -> None:
         for name in [name for name in self._digests if name not in rules]:
@@ -174,10 +223,18 @@ class Adopting:
             self._records.put(record_of(RULE, name), digest.encode())
 
 
-def _renamed_key(key: str, old: str, new: str) -> str:
-    """Give the key that a resource would have under the new name, if it had the default one."""
-    return new + key.removeprefix(old) if key == old or key.startswith(f"{old}/") else key
+def _renamed(rule: IncidentRule, member: Member) -> Member:
+    """Give a member of a rule as it is now that this has another name."""
+    key, change = member.name[1], member.change
+    if key[1] == ABSENT_TYPE:
+        after = absence_of(rule, change.at).after
+        key, change = after.key, replace(change, after=after)
+    incident = renamed_incident(rule, member.incident)
+    return attrs.evolve(member, name=(rule.name, key), incident=incident, change=change)
 
 
-def _is_dismissed(members: list[Member]) -> bool:
-    return any(member.phase is Phase.DISMISSED for member in members)
+def renamed_incident(rule: IncidentRule, incident: IncidentName) -> IncidentName:
+    """Give the incident that a resource would have under the new name of its rule."""
+    old, key = incident
+    has_name = rule.key is None and (key == old or key.startswith(f"{old}/"))
+    return (rule.name, rule.name + key.removeprefix(old) if has_name else key)

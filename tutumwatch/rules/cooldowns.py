@@ -38,13 +38,14 @@ class Cooldowns:
     """Every rest that may not be over, and every one in which something was kept back.
 
     Of more than ``MARKS_MAX_COUNT`` the oldest are forgotten, and what those kept back is counted.
+    ``unsaved``: the names of those that changed since they were taken last.
 
     :param counts: where.
     """
 
     _counts: Counter[str] = attrs.field(factory=Counter)
     _marks: dict[tuple[str, Key], Mark] = attrs.field(factory=dict)
-    _unsaved: set[tuple[str, Key]] = attrs.field(factory=set)
+    unsaved: set[tuple[str, Key]] = attrs.field(factory=set)
 
     def admit(
         self, rule: str, key: Key, seconds: float, now: float, *, is_last: bool = False
@@ -58,14 +59,14 @@ class Cooldowns:
         is_resting = mark is not None and now < mark.until and seconds > 0
         if mark is not None and is_resting and not is_last:
             mark.withheld += 1
-            self._unsaved.add(name)
+            self.unsaved.add(name)
             return None
         if mark is not None:
             del self._marks[name]
-            self._unsaved.add(name)
+            self.unsaved.add(name)
         if seconds > 0 and not is_last:
             self._marks[name] = Mark(rule, key, now, now + seconds)
-            self._unsaved.add(name)
+            self.unsaved.add(name)
             if len(self._marks) > MARKS_MAX_COUNT:
                 self._make_room(now)
         return 0 if mark is None else mark.withheld
@@ -80,22 +81,17 @@ class Cooldowns:
             if mark.said_at > now:
                 mark.until -= mark.said_at - now
                 mark.said_at = now
-                self._unsaved.add(name)
+                self.unsaved.add(name)
 
     def use(self, rules: Collection[str]) -> None:
         """Forget the rests of all rules but these."""
         for name in [name for name in self._marks if name[0] not in rules]:
             self._forget(name)
 
-    @property
-    def has_unsaved(self) -> bool:
-        """Whether anything changed that has to be kept over a restart."""
-        return bool(self._unsaved)
-
     def take_unsaved(self) -> dict[RecordName, bytes | None]:
         """Give what has to be kept over a restart and changed since this was asked last."""
-        marks = {name: self._marks.get(name) for name in self._unsaved}
-        self._unsaved.clear()
+        marks = {name: self._marks.get(name) for name in self.unsaved}
+        self.unsaved.clear()
         return {
             _record_of(name): None if mark is None else _encode(mark)
             for name, mark in marks.items()
@@ -117,7 +113,7 @@ class Cooldowns:
 
     def save_everything(self) -> None:
         """Count all that is kept over a restart as changed: what was kept is lost."""
-        self._unsaved.update(self._marks)
+        self.unsaved.update(self._marks)
 
     def _make_room(self, now: float) -> None:
         """Forget what is over and kept nothing back; if that is not enough, the oldest tenth."""
@@ -128,7 +124,7 @@ class Cooldowns:
 
     def _forget(self, name: tuple[str, Key]) -> None:
         self._counts["cooldown forgotten"] += self._marks.pop(name).withheld
-        self._unsaved.add(name)
+        self.unsaved.add(name)
 
 
 def _record_of(name: tuple[str, Key]) -> RecordName:

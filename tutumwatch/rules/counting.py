@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 
 import attrs
 from msgspec.structs import replace
 
-from tutumwatch.events.inputs import LOOK_UP_DEADLINE_SECONDS, Looked
+from tutumwatch.events.inputs import LOOK_UP_DEADLINE_SECONDS, Looked, Unanswered
 from tutumwatch.events.resource_uri import parse_resource_uri
 from tutumwatch.inventory.inventory import Inventory
-from tutumwatch.inventory.resource import Change, ChangeKind, Key
+from tutumwatch.inventory.resource import Change, ChangeKind, Key, Resource
 from tutumwatch.inventory.timers import Timers
 from tutumwatch.rules.decisions import Decisions, Need
-from tutumwatch.rules.incident_rules import OF_EVENTS, IncidentRule
+from tutumwatch.rules.incident_rules import OF_EVENTS, IncidentRule, RuleForm
 from tutumwatch.rules.matchers import Answer
 from tutumwatch.rules.members import UNSETTLED, Unsettled, decode_unsettled, encode, record_of
 from tutumwatch.rules.progress import Progress
@@ -70,16 +71,26 @@ class Counting:
         key = self._key_of(rule, change, view)
         if isinstance(key, Unknown):
             return frozenset({key.need})
-        name = (rule.name, key)
-        if self._tallies.count(rule, name, change.at):
-            member = self._progress.member(name)
-            present = touched(self._inventory.get(key) or change.after, change.id, now)
-            is_counted = member is not None and member.phase.is_counted
-            standing = Standing(Answer.YES)
-            if not is_counted:
-                standing = self._judge.stand(rule, present, member, now)
-            self._progress.settle(rule, name, change, member, standing, now, decisions)
+        if self._tallies.count(rule, (rule.name, key), change.at):
+            self._take_enough(rule, key, change, now, decisions)
         return frozenset()
+
+    def _take_enough(
+        self, rule: IncidentRule, key: Key, change: Change, now: float, decisions: Decisions
+    ) -> None:
+        """Take in that there were enough matches for a resource, which need not be known."""
+        name = (rule.name, key)
+        member = self._progress.member(name)
+        standing = Standing(Answer.YES)
+        if member is None or not member.phase.is_counted:
+            counted = self._inventory.get(key) or Resource(key, "")
+            present = touched(counted, change.id, now)
+            standing = self._judge.stand(rule, present, member, now)
+        self._progress.settle(rule, name, change, member, standing, now, decisions)
+        settled = self._progress.member(name)
+        if settled is not None and settled.phase.is_counted:
+            # It may be well all the same: what was counted is over then, if it stays so.
+            self._progress.look_again(rule, settled, now, decisions)
 
     def _was_counted(self, rule: IncidentRule, change: Change) -> bool:
         """Say whether the resource matched before this change: the same death is told twice."""
@@ -104,33 +115,48 @@ class Counting:
         self._records.put(record_of(UNSETTLED, row.id), encode(row))
 
     def _forget(self, row_id: str) -> None:
-        if self._unsettled.pop(row_id, None) is not None:
-            self._timers.cancel(row_id)
-            self._records.put(record_of(UNSETTLED, row_id), None)
+        del self._unsettled[row_id]
+        self._timers.cancel(row_id)
+        self._records.put(record_of(UNSETTLED, row_id), None)
+        if not self._unsettled:
+            self._by_need.clear()
 
-    def answer(self, looked: Looked, rules: dict[str, IncidentRule], decisions: Decisions) -> None:
+    def _give_up(self, row_id: str) -> None:
+        self._forget(row_id)
+        self.counts["uncounted"] += 1
+
+    def answer(
+        self, looked: Looked, rules: Mapping[str, IncidentRule], decisions: Decisions
+    ) -> None:
         """Count what waited for a look-up, or wait on for what is still not known."""
         for row_id in self._by_need.pop((looked.stream, looked.resource_uri), {}):
             row = self._unsettled.get(row_id)
-            if row is not None:
+            if row is None:
+                continue
+            if isinstance(looked.answer, Unanswered):
+                self._give_up(row_id)
+            else:
                 self._try(row, rules, looked.at, decisions)
 
-    def begin(self, rules: dict[str, IncidentRule], now: float, decisions: Decisions) -> None:
-        """Ask again for what is waited for: after a restart, or under other rules."""
+    def begin(self, rules: Mapping[str, IncidentRule], now: float, decisions: Decisions) -> None:
+        """Wait anew, and ask again for what is waited for: after a restart, or a reload."""
+        renamed = {rule.was: rule.name for rule in rules.values()}
         self._by_need.clear()
         for row in list(self._unsettled.values()):
-            self._try(row, rules, now, decisions)
+            name = row.rule if row.rule in rules else renamed.get(row.rule, row.rule)
+            due = now + LOOK_UP_DEADLINE_SECONDS
+            self._try(attrs.evolve(row, rule=name, due=due), rules, now, decisions)
 
     def _try(
         self,
         row: Unsettled,
-        rules: dict[str, IncidentRule],
+        rules: Mapping[str, IncidentRule],
         now: float,
         decisions: Decisions,
     ) -> None:
         rule = rules.get(row.rule)
         needs = frozenset[Need]()
-        if rule is not None:
+        if rule is not None and rule.form is RuleForm.EACH:
             needs = self._count(rule, row.change, now, decisions)
         if needs:
             self._wait(row, needs)
@@ -141,8 +167,7 @@ class Counting:
     def tick(self, now: float) -> None:
         """Give up what nobody could tell in time: it is not counted."""
         for row_id in self._timers.take_due(now):
-            self._forget(row_id)
-            self.counts["uncounted"] += 1
+            self._give_up(row_id)
 
     def next_due(self) -> float | None:
         """Give when the first is given up."""

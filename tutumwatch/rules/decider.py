@@ -69,7 +69,13 @@ class Decider:
     _input_count: int = 0
 
     def __attrs_post_init__(self) -> None:
-        self.incidents = Incidents(self.rules, self.inventory, self.silences, self.counts)
+        self.incidents = Incidents(
+            self.rules,
+            self.inventory,
+            self.silences,
+            self._acquaintance.has_listed,
+            counts=self.counts,
+        )
         self.speaking = Speaking(self.inventory, self.rules, self.silences, counts=self.counts)
         self.speaking.reject = self.incidents.reject = self._reject
         self.inventory.is_needed = self.incidents.is_needed
@@ -166,8 +172,7 @@ class Decider:
 
     def preview(self, rules: RuleSet, now: float) -> Outlook:
         """Say what would become of the incidents under other rules."""
-        shared = (self.inventory, self.silences, self.counts)
-        return preview(self.incidents, rules, now, *shared)
+        return preview(self.incidents, rules, now, self.inventory, self.silences)
 
     # -- one input
 
@@ -227,8 +232,6 @@ class Decider:
         self.silences.use(rules.mutes, reloaded.at)
         self.speaking.use(rules, reloaded.at, decisions)
         self.incidents.use(rules, reloaded.at, decisions)
-        withholding = [mute.name for mute in rules.mutes] + [one.id for one in self.silences]
-        self.incidents.go_on_withheld_by_others(withholding, reloaded.at, decisions)
 
     def _take_in(self, message: Message) -> Change | None:
         """Decode and apply a message; None if it is no event, or one that was seen before."""
@@ -253,7 +256,7 @@ class Decider:
 
     def _reject(self, reason: str, sample: bytes) -> None:
         self.counts["rejected"] += 1
-        self.last_rejected = Rejected(reason, sample_of(sample))
+        self.last_rejected = Rejected(reason[:REASON_MAX_CHARS], sample_of(sample))
 
     def _decide_link(self, link: Link, decisions: Decisions) -> None:
         change = self.inventory.apply_link(link, self._own_id())
@@ -298,13 +301,13 @@ class Decider:
         for number, row in enumerate(listed.rows):
             change = self.inventory.apply_looked(row, f"{self._own_id()}-{number}")
             derived = self.inventory.take_derived()
-            if change is not None and change.kind is not ChangeKind.SAME:
-                self.incidents.judge(change, decisions)
-                if not is_first and _speaks_late(change):
-                    late.append(change)
-            for other in derived:
-                self.incidents.judge(other, decisions)
-        self.speaking.hear_late(late, self._own_id(), decisions, self._last_number)
+            found = [change] if change is not None and change.kind is not ChangeKind.SAME else []
+            for one in (*found, *derived):
+                self.incidents.judge(one, decisions)
+                if _speaks_late(one):
+                    late.append(one)
+        heard = [] if is_first else late
+        self.speaking.hear_late(heard, self._own_id(), decisions, self._last_number)
         self.inventory.catch_up(listed.stream)
         self.incidents.listed(listed.stream, listed.at, decisions, is_first=is_first)
 
@@ -337,4 +340,4 @@ def _speaks_late(change: Change) -> bool:
 
 
 def _what(problem: Exception) -> str:
-    return f"{type(problem).__name__}: {problem}"[:REASON_MAX_CHARS]
+    return f"{type(problem).__name__}: {problem}"

@@ -24,6 +24,11 @@ class Excuses:
         """Take in that an incident of a rule opened or closed."""
         self._moved.add(rule)
 
+    @property
+    def has_moved(self) -> bool:
+        """Whether any opened or closed since what they explain was judged."""
+        return bool(self._moved)
+
     def settle(
         self,
         rules: Mapping[str, IncidentRule],
@@ -35,9 +40,10 @@ class Excuses:
         while self._moved:
             moved = set(self._moved)
             self._moved.clear()
-            for member in self._members:
-                rule = rules.get(member.name[0])
-                if rule is None or moved.isdisjoint(rule.unless_open):
+            explained = {n: r for n, r in rules.items() if not moved.isdisjoint(r.unless_open)}
+            for member in self._members if explained else ():
+                rule = explained.get(member.name[0])
+                if rule is None:
                     continue
                 # It may have moved since, because of another one.
                 current = self._members.get(member.name)

@@ -10,13 +10,17 @@ import attrs
 import msgspec
 
 from tutumwatch.events.inputs import LINK_TYPES
+from tutumwatch.inventory.resource import Change
 from tutumwatch.rules.matchers import Matcher
 from tutumwatch.rules.notice import Severity
 from tutumwatch.rules.routes import Audience
 from tutumwatch.rules.texts import Text
+from tutumwatch.rules.vocabulary import Path
 from tutumwatch.settings import Duration, Settings
 
 DEFAULT_TEXT = "{{ summary }}"
+# Where there is no resource to sum up the name is that of the rule.
+ABSENT_TEXT, ABSENT_RESOLVE_TEXT = "{{ name }}: there is none", "{{ name }}: there is one again"
 # What is told of an event and not of a resource: an incident is about what is.
 OF_EVENTS = frozenset({"kind", "action", "changed", "late", "date", "before"})
 
@@ -50,8 +54,8 @@ class IncidentSettings(Settings, frozen=True, kw_only=True):
     key: str | None = None
     severity: Severity = Severity.CRITICAL
     notify: Any
-    text: str = DEFAULT_TEXT
-    resolve_text: str = DEFAULT_TEXT
+    text: str | None = None
+    resolve_text: str | None = None
     was: str | None = None
 
 
@@ -88,9 +92,22 @@ class IncidentRule:
     asks: frozenset[str]
     digest: str
 
+    @property
+    def paths(self) -> frozenset[Path]:
+        """Every field that decides whether it is true."""
+        matchers = (self.matcher, self.unless, self.until)
+        return frozenset[Path]().union(*(m.paths for m in matchers if m is not None))
+
     def may_concern(self, type_: str) -> bool:
         """Say whether a resource of this type can be a member, or make one."""
         return self.matcher.may_match(type_)
+
+    def may_take(self, change: Change) -> bool:
+        """Say whether a change of no member may do anything to it, by type, state and action."""
+        if self.form is RuleForm.ABSENT:
+            # What matched before is present no more.
+            return self.matcher.may_match(change.after.key[1])
+        return not self.matcher.refuses(change)
 
 
 def is_own_connection(type_: str) -> bool:

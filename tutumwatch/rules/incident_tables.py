@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from tutumwatch.rules.incident_rules import OF_EVENTS, IncidentRule, IncidentSettings, RuleForm
+from tutumwatch.rules.incident_rules import (
+    ABSENT_RESOLVE_TEXT,
+    ABSENT_TEXT,
+    DEFAULT_TEXT,
+    OF_EVENTS,
+    IncidentRule,
+    IncidentSettings,
+    RuleForm,
+)
 from tutumwatch.rules.matchers import Matcher, compile_matcher
 from tutumwatch.rules.messages import compile_texts
 from tutumwatch.rules.notice import Destination
 from tutumwatch.rules.routes import Routes, compile_audience
 from tutumwatch.rules.texts import Text, TextError, compile_text
-from tutumwatch.rules.vocabulary import PARENT_TYPES, Path, suggestion
+from tutumwatch.rules.vocabulary import PARENT_TYPES, Path, parents_in, suggestion
 from tutumwatch.settings import Duration
 
 _DEFAULT_FOR = Duration(15.0)
@@ -32,19 +40,17 @@ def compile_incident(
     :param known: the names of all notifiers, those that are off as well.
     :param mistake: told of each mistake: the key, and what is wrong.
     """
-    form, raw = _form_of(settings, mistake)
-    matcher = compile_matcher(raw, mistake, settings.when, key=form.value)
+    form, matcher = _compile_form(settings, mistake)
     unless = _compile_optional("unless", settings.unless, mistake)
     until = _compile_optional("until", settings.until, mistake)
-    if form is not RuleForm.EACH:
-        _require_state(form.value, matcher, mistake)
     _check_form(settings, form, mistake)
     key = _compile_key(settings.key, mistake)
     audience = compile_audience(settings.notify, routes, destinations, known, mistake)
     reachable = [name for name in routes.reachable(audience) if name in destinations]
     on = (reachable, destinations, mistake)
-    texts = compile_texts("text", settings.text, *on)
-    resolve_texts = compile_texts("resolve_text", settings.resolve_text, *on)
+    text, resolve_text = _texts_of(settings, form)
+    texts = compile_texts("text", text, *on)
+    resolve_texts = compile_texts("resolve_text", resolve_text, *on)
     judged = frozenset[Path]().union(*(m.paths for m in (matcher, unless, until) if m is not None))
     all_texts = [key, *texts.values(), *resolve_texts.values()]
     named = judged.union(*(text.paths for text in all_texts if text is not None))
@@ -72,24 +78,43 @@ def compile_incident(
         texts=texts,
         resolve_texts=resolve_texts,
         was=settings.was,
-        reads=_parents_in(judged),
-        asks=_parents_in(named),
+        reads=parents_in(judged),
+        asks=parents_in(named),
         digest=_digest_of(settings),
     )
 
 
-def _form_of(
+def _compile_form(
     settings: IncidentSettings, mistake: Callable[[str, str], None]
-) -> tuple[RuleForm, object]:
-    given = {form: getattr(settings, name) for form, name in _ATTRIBUTES.items()}
+) -> tuple[RuleForm, Matcher]:
+    """Compile what makes it true; of several forms the first counts, and all are checked."""
+    given: Mapping[RuleForm, object] = {
+        RuleForm.WHILE: settings.while_,
+        RuleForm.EACH: settings.each,
+        RuleForm.ABSENT: settings.absent,
+    }
     named = {form: raw for form, raw in given.items() if raw is not None}
     if len(named) != 1:
         what = "more than one of" if named else "none of"
         mistake("", f'has {what} "while", "each" and "absent"; an incident is one of them')
-    return next(iter(named.items()), (RuleForm.WHILE, {"type": "stream"}))
+    compiled: list[tuple[RuleForm, Matcher]] = []
+    for form, raw in (named or {RuleForm.WHILE: {}}).items():
+        when = None if compiled else settings.when
+        matcher = compile_matcher(raw, mistake, when, key=form.value)
+        if form is not RuleForm.EACH:
+            _require_state(form.value, matcher, mistake)
+        compiled.append((form, matcher))
+    return compiled[0]
 
 
-_ATTRIBUTES = {RuleForm.WHILE: "while_", RuleForm.EACH: "each", RuleForm.ABSENT: "absent"}
+def _texts_of(settings: IncidentSettings, form: RuleForm) -> tuple[str, str]:
+    is_absent = form is RuleForm.ABSENT
+    text, resolve_text = settings.text, settings.resolve_text
+    if text is None:
+        text = ABSENT_TEXT if is_absent else DEFAULT_TEXT
+    if resolve_text is None:
+        resolve_text = ABSENT_RESOLVE_TEXT if is_absent else DEFAULT_TEXT
+    return text, resolve_text
 
 
 def _compile_optional(key: str, raw: object, mistake: Callable[[str, str], None]) -> Matcher | None:
@@ -115,6 +140,8 @@ def _check_form(
 ) -> None:
     if settings.until is not None and form is not RuleForm.WHILE:
         mistake("until", f'"{form.value}" says itself when it is over; "until" goes with "while"')
+    if settings.unless is not None and form is RuleForm.ABSENT:
+        mistake("unless", 'is about a resource, and "absent" has none; leave it out')
     if settings.repeat is not None and settings.repeat.seconds <= 0:
         mistake("repeat", "expected a length of time above 0")
     if form is RuleForm.EACH:
@@ -123,7 +150,7 @@ def _check_form(
         if settings.times is not None and settings.times < 1:
             mistake("times", f"expected 1 or more, got {settings.times}")
         if settings.per is not None and settings.per not in PARENT_TYPES:
-            near = suggestion(settings.per, PARENT_TYPES)
+            near = suggestion(settings.per, PARENT_TYPES) or "; write service, stack or node"
             mistake("per", f"{settings.per!r} is no type of parent{near}")
         return
     for key in ("times", "within", "per"):
@@ -148,10 +175,6 @@ def _compile_key(source: str | None, mistake: Callable[[str, str], None]) -> Tex
     except TextError as problem:
         mistake("key", str(problem))
         return None
-
-
-def _parents_in(paths: Iterable[Path]) -> frozenset[str]:
-    return frozenset(path[0] for path in paths if path[0] in PARENT_TYPES and len(path) > 1)
 
 
 def _digest_of(settings: IncidentSettings) -> str:

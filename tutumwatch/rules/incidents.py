@@ -11,17 +11,20 @@ from collections.abc import Callable, Iterable
 
 import attrs
 
-from tutumwatch.events.inputs import Looked, Unanswered
+from tutumwatch.events.inputs import Looked
 from tutumwatch.inventory.inventory import Inventory
 from tutumwatch.inventory.resource import Change, Key
 from tutumwatch.rules.absences import Absences, absence_of
 from tutumwatch.rules.adopting import Adopting
 from tutumwatch.rules.counting import Counting
 from tutumwatch.rules.decisions import Decisions
+from tutumwatch.rules.dismissing import dismiss
+from tutumwatch.rules.entering import Entering
 from tutumwatch.rules.excuses import Excuses
 from tutumwatch.rules.incident_rules import IncidentRule, RuleForm
+from tutumwatch.rules.index import IncidentIndex
 from tutumwatch.rules.keeping import Keeping
-from tutumwatch.rules.members import IncidentName, Member, OpenIncident, Phase
+from tutumwatch.rules.members import IncidentName, Member, MemberName, OpenIncident
 from tutumwatch.rules.membership import Membership
 from tutumwatch.rules.orphans import Orphans
 from tutumwatch.rules.progress import Progress
@@ -49,6 +52,7 @@ class Incidents:
     rules: RuleSet
     _inventory: Inventory
     _silences: Silences
+    _has_listed: Callable[[str], bool]
     counts: Counter[str] = attrs.field(factory=Counter)
     reject: Callable[[str, bytes], None] = count_nothing
     records: Records = attrs.field(factory=Records)
@@ -59,21 +63,23 @@ class Incidents:
     _telling: Telling = attrs.field(init=False)
     _verifying: Verifying = attrs.field(init=False)
     _judge: Judge = attrs.field(init=False)
+    _entering: Entering = attrs.field(init=False)
     _progress: Progress = attrs.field(init=False)
     _adopting: Adopting = attrs.field(init=False)
     _relatives: Relatives = attrs.field(init=False)
     _excuses: Excuses = attrs.field(init=False)
     _orphans: Orphans = attrs.field(init=False)
     keeping: Keeping = attrs.field(init=False)
-    _by_name: dict[str, IncidentRule] = attrs.field(factory=dict)
-    _by_type: dict[str, list[IncidentRule]] = attrs.field(factory=dict)
+    _concerned: IncidentIndex = attrs.field(init=False)
+    _by_name: dict[str, IncidentRule] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._members = Membership(self.records)
         self._tallies = Tallies(self.records)
         self._absences = Absences(self._inventory)
-        self._telling = Telling(self.rules, self._inventory, self.records, self.counts)
-        self._verifying = Verifying(self.rules, self._inventory)
+        known = (self._inventory, self._silences)
+        self._telling = Telling(self.rules, *known, self.records, self.counts, self._reject_rule)
+        self._verifying = Verifying(self.rules, self._inventory, self._has_listed)
         self._judge = Judge(
             self.rules,
             self._inventory,
@@ -84,15 +90,16 @@ class Incidents:
             self._reject_rule,
         )
         self._excuses = Excuses(self._members)
+        self._entering = Entering(
+            self._inventory, self._members, self._tallies, self._telling, self._excuses.moved
+        )
         self._progress = Progress(
             self._inventory,
             self._members,
             self._judge,
-            self._telling,
-            self._tallies,
+            self._entering,
             self._silences,
             self._verifying,
-            self._excuses.moved,
         )
         self._counting = Counting(
             self._inventory,
@@ -110,7 +117,7 @@ class Incidents:
             self._telling,
             self._progress,
             self._judge,
-            self._silences,
+            self._excuses.moved,
         )
         self._relatives = Relatives(self._inventory)
         self._orphans = Orphans(self._members, self._telling, self._inventory)
@@ -126,20 +133,12 @@ class Incidents:
 
     def _index(self, rules: RuleSet) -> None:
         self.rules = self._telling.rules = self._verifying.rules = self._judge.rules = rules
-        self._by_name = {rule.name: rule for rule in rules.incidents}
-        self._by_type = {}
+        self._concerned = IncidentIndex(rules.incidents)
+        self._by_name = self._concerned.by_name
         self._relatives.use(list(rules.incidents))
 
     def _reject_rule(self, rule: str, reason: str) -> None:
         self.reject(reason, f"rule {rule!r}".encode())
-
-    def _rules_for(self, type_: str) -> list[IncidentRule]:
-        """Give the rules that a resource of a type concerns."""
-        rules = self._by_type.get(type_)
-        if rules is None:
-            rules = [rule for rule in self._by_name.values() if rule.may_concern(type_)]
-            self._by_type[type_] = rules
-        return rules
 
     def is_needed(self, key: Key) -> bool:
         """Say whether a resource is a member of something and must stay known."""
@@ -153,6 +152,11 @@ class Incidents:
         """Give all that is on its way to be an incident, or is one."""
         return list(self._members)
 
+    @property
+    def unrouted(self) -> str:
+        """The last incident that nobody was told of, in words; empty if there was none."""
+        return self._telling.unrouted
+
     def is_told(self, key: str) -> bool:
         """Say whether anybody was told that an incident is open, or several under one key."""
         return self._telling.is_told(key)
@@ -165,29 +169,36 @@ class Incidents:
 
     def judge(self, change: Change, decisions: Decisions) -> None:
         """Judge the resource of a change, and those whose parent or child it is."""
-        for rule in self._rules_for(change.after.key[1]):
+        key = change.after.key
+        is_member = self._members.is_member(key)
+        concerned = self._concerned
+        for rule in concerned.rules_about(key[1]) if is_member else concerned.rules_for(change):
             self._take(rule, change, decisions)
-        if change.changed:
+        if change.changed and self._relatives.may_have(key[1]):
             for rule, relative in list(self._relatives.of(change)):
                 self._take(rule, relative, decisions)
-        if self._members.is_member(change.after.key):
+        if self._members.is_member(key):
             self._judge_counted(change, decisions)
-        self._settle_excuses(change.at, decisions)
+        if self._excuses.has_moved:
+            self._settle_excuses(change.at, decisions)
 
     def _take(self, rule: IncidentRule, change: Change, decisions: Decisions) -> None:
-        match rule.form:
-            case RuleForm.WHILE:
-                self._progress.take(rule, change, decisions)
-            case RuleForm.EACH:
-                self._counting.take(rule, change, decisions)
-            case _:
-                was_absent = self._absences.is_absent(rule.name)
-                self._absences.take(rule, change)
-                if was_absent != self._absences.is_absent(rule.name):
-                    self._judge_absence(rule, change.at, decisions)
+        try:
+            match rule.form:
+                case RuleForm.WHILE:
+                    self._progress.take(rule, change, decisions)
+                case RuleForm.EACH:
+                    self._counting.take(rule, change, decisions)
+                case _:
+                    was_absent = self._absences.is_absent(rule.name)
+                    self._absences.take(rule, change)
+                    if was_absent != self._absences.is_absent(rule.name):
+                        self._judge_absence(rule, change.at, decisions)
+        except Exception as problem:  # noqa: BLE001 - a bug in one rule must not silence the others
+            self._reject_rule(rule.name, f"{type(problem).__name__}: {problem}")
 
     def _judge_absence(self, rule: IncidentRule, at: float, decisions: Decisions) -> None:
-        if all(map(self._verifying.readiness.is_ready, self.rules.streams)):
+        if self._verifying.may_miss():
             self._progress.take(rule, absence_of(rule, at), decisions)
 
     def _judge_absences(self, at: float, decisions: Decisions) -> None:
@@ -207,15 +218,8 @@ class Incidents:
 
     def answer(self, looked: Looked, decisions: Decisions) -> None:
         """Let go on whatever waited for a look-up; what it told was judged already."""
-        failed = isinstance(looked.answer, Unanswered)
         for member in self._members.waiting_for(looked.stream, looked.resource_uri):
-            now = self._members.get(member.name)
-            rule = self._by_name.get(member.name[0])
-            if rule is None or now is None or now.check is None or looked.asked < now.check.number:
-                continue
-            self._progress.answered(
-                rule, now, looked.resource_uri, looked.at, decisions, failed=failed
-            )
+            self._progress.answered(self._by_name[member.name[0]], member, looked, decisions)
         self._counting.answer(looked, self._by_name, decisions)
         self._settle_excuses(looked.at, decisions)
 
@@ -239,17 +243,13 @@ class Incidents:
             self._orphans.resolve(self.rules.incidents, resources, at, decisions)
         if self._verifying.readiness.listed(stream):
             self._go_on_ready(stream, at, decisions)
+        else:
+            self._judge_absences(at, decisions)
 
     def _go_on_ready(self, stream: str, at: float, decisions: Decisions) -> None:
-        self._inventory.catch_up(stream)
         self._judge_absences(at, decisions)
         for name in self._verifying.take_held(stream):
-            member = self._members.get(name)
-            rule = self._by_name.get(name[0])
-            if member is not None and rule is not None:
-                # A look-up that was asked for before counts for nothing.
-                member = attrs.evolve(member, check=None)
-                self._progress.go_on(rule, member, at, decisions)
+            self._go_on(name, at, decisions)
         self._settle_excuses(at, decisions)
 
     def greet(self, change: Change, decisions: Decisions) -> None:
@@ -275,7 +275,7 @@ class Incidents:
             self._go_on_ready(stream, now, decisions)
         self._counting.tick(now)
         for name in self._tallies.tick(now):
-            self._go_on(name, now, decisions, is_over=True)
+            self._end_count(name, now, decisions)
         for name in list(self._members.timers.take_due(now)):
             self._go_on(name, now, decisions)
         for incident in list(self._telling.take_repeats(now)):
@@ -283,55 +283,38 @@ class Incidents:
         decisions.owed += self._telling.tell_groups(now)
         self._settle_excuses(now, decisions)
 
-    def _go_on(
-        self, name: tuple[str, Key], now: float, decisions: Decisions, *, is_over: bool = False
-    ) -> None:
+    def _go_on(self, name: MemberName, now: float, decisions: Decisions) -> None:
         member = self._members.get(name)
-        rule = self._by_name.get(name[0])
-        if member is None or rule is None:
+        if member is None:
             return
-        if is_over:
-            self._progress.leave(rule, member, now, decisions)
-        else:
-            self._progress.go_on(rule, member, now, decisions)
+        try:
+            self._progress.go_on(self._by_name[name[0]], member, now, decisions)
+        except Exception as problem:  # noqa: BLE001 - the timers of others are taken already
+            self._reject_rule(name[0], f"{type(problem).__name__}: {problem}")
+
+    def _end_count(self, name: MemberName, now: float, decisions: Decisions) -> None:
+        member = self._members.get(name)
+        if member is not None:
+            self._progress.end_count(self._by_name[name[0]], member, now, decisions)
 
     def _tell_again(self, incident: IncidentName, now: float, decisions: Decisions) -> None:
-        rule = self._by_name.get(incident[0])
+        rule = self._by_name[incident[0]]
         counted = [m for m in self._members.of_incident(incident) if m.phase.is_counted]
-        if rule is not None and counted:
-            decisions.owed += self._telling.tell_again(rule, incident, counted[0].change, now)
+        decisions.owed += self._telling.tell_again(rule, incident, counted[0].change, now)
 
     def go_on_withheld(self, by: Iterable[str], now: float, decisions: Decisions) -> None:
         """Take in that silences and mutes ended: what is still so is told."""
         ended = set(by)
-        for member in self._members:
-            rule = self._by_name.get(member.name[0])
-            if rule is not None and member.withheld_by in ended and member.phase is Phase.PENDING:
-                self._progress.go_on(rule, member, now, decisions)
+        for member in self._members if ended else ():
+            if member.withheld_by in ended:
+                self._go_on(member.name, now, decisions)
         self._settle_excuses(now, decisions)
 
-    def go_on_withheld_by_others(
-        self, still_there: Iterable[str], now: float, decisions: Decisions
-    ) -> None:
-        """Take in which silences and mutes there are: what others withheld goes on."""
-        withholding = {member.withheld_by or "" for member in self._members} - {""}
-        self.go_on_withheld(withholding.difference(still_there), now, decisions)
-
     def resolve_by_hand(self, key: str, now: float, decisions: Decisions) -> int:
-        """Close the incidents of a key, because a person says so; say how many.
-
-        Their members stay quiet until they were well once.
-        """
-        closed = [one for one in self._telling if key in {one.key, *one.grouped.values()}]
-        for one in closed:
-            for member in self._members.of_incident(one.name):
-                if member.phase.is_counted:
-                    dismissed = attrs.evolve(
-                        member, phase=Phase.DISMISSED, due=None, check=None, gap_since=None
-                    )
-                    self._members.keep(dismissed)
-            decisions.owed += self._telling.close(one.name, now, why="resolved by hand")
-            self._excuses.moved(one.name[0])
+        """Close the incidents of a key, because a person says so; say how many."""
+        closed = dismiss(key, self._members, self._telling, now, decisions)
+        for rule in closed:
+            self._excuses.moved(rule)
         self._settle_excuses(now, decisions)
         return len(closed)
 

@@ -30,7 +30,7 @@ class Phase(Enum):
     @property
     def is_counted(self) -> bool:
         """Whether an incident is open because of it."""
-        return self in {Phase.OPEN, Phase.CLEARING}
+        return self is Phase.OPEN or self is Phase.CLEARING
 
 
 MemberName: TypeAlias = tuple[str, Key]
@@ -88,6 +88,7 @@ class OpenIncident:
 
     ``grouped``: those of them that were told of it together with others, under the key of the
     group. ``about``: what it is about, in a few words. ``repeat_due``: when they are told again.
+    ``marks``: how sure it was when it opened.
     """
 
     name: IncidentName
@@ -97,6 +98,7 @@ class OpenIncident:
     grouped: Mapping[str, str] = attrs.field(factory=dict)
     about: str = ""
     repeat_due: float | None = None
+    marks: tuple[str, ...] = ()
 
 
 @attrs.frozen
@@ -123,15 +125,13 @@ class Unsettled:
 
 @attrs.frozen
 class Group:
-    """Openings that one notifier is told of together.
+    """Openings that one notifier is told of together, for as long as one of them is open.
 
     ``gathered``: since when there are some that it was not told of, None if there are none.
     """
 
     notifier: str
     key: str
-    rule: str
-    members: tuple[IncidentName, ...]
     is_told: bool = False
     gathered: float | None = None
 

@@ -64,6 +64,10 @@ class MessageRule:
         """Whether there is anybody that it could tell, or a role by which there should be."""
         return bool(self.texts or self.audience.roles)
 
+    def may_take(self, change: Change) -> bool:
+        """Say whether it may have something to say of a change, by type, state and action."""
+        return self.may_be_heard and not self.matcher.refuses(change)
+
     def view(self, inventory: Inventory, change: Change, waited: WaitingRow | None = None) -> View:
         """Give what this rule sees of a change."""
         answered = waited.answered if waited is not None else frozenset()
@@ -156,7 +160,9 @@ def render_or_say(text: Text, view: View, change: Change) -> str:
     except Exception as problem:  # noqa: BLE001 - a template may raise anything; said in the notice
         after = change.after
         what = f"{after.type} {after.name or after.uri or after.key[2]}"
-        happened = change.action or after.state or change.kind.value
+        # That something is updated says less than what it is now.
+        action = None if change.action == "update" else change.action
+        happened = action or after.state or change.kind.value
         return text.escape(f"{what}: {happened} (its text failed: {type(problem).__name__})")
 
 

@@ -7,19 +7,22 @@ from collections.abc import Iterable
 import attrs
 
 from tutumwatch.inventory.inventory import Inventory
-from tutumwatch.inventory.resource import Resource
+from tutumwatch.inventory.resource import Change, Resource
+from tutumwatch.rules.absences import absence_of
 from tutumwatch.rules.decisions import Decisions
 from tutumwatch.rules.incident_rules import IncidentRule, RuleForm
+from tutumwatch.rules.matchers import Answer
 from tutumwatch.rules.members import IncidentName
 from tutumwatch.rules.membership import Membership
 from tutumwatch.rules.naming import incident_of
 from tutumwatch.rules.telling import Telling
 from tutumwatch.rules.touching import touched
+from tutumwatch.rules.view import ABSENT, View
 
 
 @attrs.define
 class Orphans:
-    """Knows which incidents present resources would have."""
+    """Knows which incidents present resources would have, or would end."""
 
     _members: Membership
     _telling: Telling
@@ -36,27 +39,48 @@ class Orphans:
 
         What is on its way to open again is resolved if it does not.
         """
-        rules = [rule for rule in rules if rule.form is not RuleForm.ABSENT]
-        told: set[IncidentName] = set()
+        rules = list(rules)
+        resolved: set[IncidentName] = set()
         concerned: dict[str, IncidentRule] = {}
         for resource in list(resources):
-            change = touched(resource, "orphan", at)
+            change = touched(resource, f"orphan/{resource.stream}", at)
             for rule in rules:
-                if not _may_have(rule, resource.type):
+                subject = self._subject_of(rule, change)
+                if subject is None:
                     continue
                 concerned[rule.name] = rule
-                name = incident_of(rule, (rule.name, resource.key), change, self._inventory)
+                name = incident_of(rule, (rule.name, subject.after.key), subject, self._inventory)
                 members = self._members.of_incident(name)
                 for member in members:
                     self._members.keep(attrs.evolve(member, is_orphan=True))
-                if not members and name not in told and self._telling.get(name) is None:
-                    told.add(name)
-                    decisions.owed += self._telling.resolve_orphan(rule, name, change, at)
-        decisions.owed += self._telling.resolve_orphaned_groups(concerned.values(), at)
+                if not members and name not in resolved and self._telling.get(name) is None:
+                    resolved.add(name)
+                    decisions.owed += self._telling.resolve_orphan(rule, name, subject, at)
+        self._end_groups(concerned.values(), at, decisions)
 
+    def _end_groups(self, rules: Iterable[IncidentRule], at: float, decisions: Decisions) -> None:
+        """Resolve the groups that the incidents of some rules may be in, if they are not open."""
+        destinations, groups = self._telling.rules.destinations, self._telling.groups
+        ended = {
+            (notifier, key): rule.name
+            for rule in rules
+            for notifier in rule.resolve_texts
+            for key in groups.keys_of(rule)
+            if destinations[notifier].drops_orphans and not groups.is_open(notifier, key)
+        }
+        for (notifier, key), name in ended.items():
+            decisions.owed += self._telling.end_group(name, notifier, key, at)
 
-def _may_have(rule: IncidentRule, type_: str) -> bool:
-    """Say whether a resource of a type can be a member of a rule's incidents."""
-    if rule.form is RuleForm.EACH and rule.per is not None:
-        return rule.per == type_
-    return rule.may_concern(type_)
+    def _subject_of(self, rule: IncidentRule, change: Change) -> Change | None:
+        """Give what an incident of a rule is about if a resource can have or end one, or None."""
+        type_, view = change.after.type, View(self._inventory, change)
+        if rule.form is RuleForm.EACH and rule.per is not None:
+            # What has no such parent is counted by itself.
+            is_alone = rule.may_concern(type_) and view.uri_of(rule.per) is ABSENT
+            return change if is_alone or type_ == rule.per else None
+        if not rule.may_concern(type_):
+            return None
+        if rule.form is RuleForm.ABSENT:
+            is_there = rule.matcher.judge(view).answer is Answer.YES
+            return absence_of(rule, change.at) if is_there else None
+        return change

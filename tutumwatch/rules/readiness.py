@@ -6,10 +6,8 @@ from collections.abc import Iterator
 
 import attrs
 
+from tutumwatch.inventory.links import CATCH_UP_MAX_SECONDS
 from tutumwatch.inventory.timers import Timers
-
-# A listing that takes longer than this after a connect is not waited for.
-CATCH_UP_MAX_SECONDS = 60.0
 
 
 @attrs.define

@@ -53,7 +53,7 @@ class Speaking:
     waiting: Waiting = attrs.field(factory=Waiting)
     counts: Counter[str] = attrs.field(factory=Counter)
     reject: Callable[[str, bytes], None] = _count_nothing
-    _index: RuleIndex = attrs.field(init=False)
+    _index: RuleIndex[MessageRule] = attrs.field(init=False)
     _voice: Voice = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -110,7 +110,7 @@ class Speaking:
 
         :return: how many records could not be read; they are forgotten.
         """
-        for row in waiting:
+        for row in sorted(waiting, key=lambda row: (row.number, row.id)):
             self.waiting.add(row)
         return self._voice.restore(records)
 
@@ -119,8 +119,8 @@ class Speaking:
         self._voice.begin(at)
         self._leave_the_gone(at, decisions)
         for row in self.waiting:
-            decisions.needs |= row.needs
-            self.waiting.add(attrs.evolve(row, due=at + LOOK_UP_DEADLINE_SECONDS))
+            # What was learned meanwhile is not asked for again.
+            self._go_on(attrs.evolve(row, due=at + LOOK_UP_DEADLINE_SECONDS), at, decisions)
 
     def use(self, rules: RuleSet, at: float, decisions: Decisions) -> None:
         """Go on with other rules; what is kept of those that are still there stays."""
@@ -165,6 +165,8 @@ class Speaking:
 
     def _hear(self, rule: MessageRule, change: Change, decisions: Decisions, number: int) -> None:
         try:
+            if rule.matcher.refuses_more(change):
+                return
             view = rule.view(self._inventory, change)
             judgement = self._judge(rule, change, view)
             if judgement.answer is Answer.UNKNOWN:

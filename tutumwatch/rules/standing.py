@@ -31,13 +31,14 @@ _HEALTH = ("health",)
 class Standing:
     """Whether a rule holds; if so, whether it is excused, and which open incident explains it.
 
-    ``needs``: what has to be looked up to know.
+    ``needs``: what has to be looked up to know. ``is_guessed``: the answer is what it was before.
     """
 
     answer: Answer
     is_excused: bool = False
     explained_by: IncidentName | None = None
     needs: frozenset[Need] = frozenset()
+    is_guessed: bool = False
 
 
 @attrs.define
@@ -56,9 +57,18 @@ class Judge:
     reject: Callable[[str, str], None]
 
     def stand(
-        self, rule: IncidentRule, change: Change, member: Member | None, now: float
+        self,
+        rule: IncidentRule,
+        change: Change,
+        member: Member | None,
+        now: float,
+        *,
+        unknown: Answer = Answer.UNKNOWN,
     ) -> Standing:
-        """Judge a resource after a change; whoever is counted already needs no excuse."""
+        """Judge a resource after a change; whoever is counted already needs no excuse.
+
+        :param unknown: the answer if it is not known whether the rule holds.
+        """
         match rule.form:
             case RuleForm.WHILE:
                 standing = self._stand_while(rule, change, member)
@@ -69,6 +79,8 @@ class Judge:
                 standing = Standing(Answer.YES if is_absent else Answer.NO)
             case _:
                 assert_never(rule.form)
+        if standing.answer is Answer.UNKNOWN:
+            standing = attrs.evolve(standing, answer=unknown, is_guessed=True)
         if standing.answer is not Answer.YES or (member is not None and member.phase.is_counted):
             return standing
         return self._excuse(rule, change, member, standing, now)
@@ -84,9 +96,9 @@ class Judge:
             return Standing(ended.get(ending.answer, Answer.UNKNOWN), needs=ending.needs)
         if verdict.answer is not Answer.YES:
             return Standing(verdict.answer, needs=verdict.needs)
-        if self.is_ignored(rule, view):
-            return Standing(Answer.NO)
-        return Standing(Answer.YES)
+        ignored = self._judged(rule, self.rules.ignores, view)
+        is_ignored = ignored.answer is Answer.YES
+        return Standing(Answer.NO if is_ignored else Answer.YES, needs=ignored.needs)
 
     def is_ignored(self, rule: IncidentRule, view: View) -> bool:
         """Say whether nobody wants to hear of what a view shows."""
@@ -109,9 +121,9 @@ class Judge:
         is_over = member is not None and member.phase is not Phase.PENDING
         if is_over and View(self._inventory, change).value(_HEALTH) == "ok":
             return Standing(Answer.NO)
-        if member is not None and member.phase.is_counted:
-            return Standing(Answer.YES)
-        is_reached = self._tallies.is_reached((rule.name, change.after.key))
+        # What it is counted for need not be known itself.
+        name = (rule.name, change.after.key) if member is None else member.name
+        is_reached = self._tallies.is_reached(name)
         return Standing(Answer.YES if is_reached else Answer.NO)
 
     def _excuse(
@@ -124,7 +136,7 @@ class Judge:
     ) -> Standing:
         if rule.unless is not None:
             verdict = self._judged(rule, rule.unless, View(self._inventory, change))
-            standing = attrs.evolve(standing, needs=verdict.needs)
+            standing = attrs.evolve(standing, needs=standing.needs | verdict.needs)
             if verdict.answer is Answer.YES:
                 return attrs.evolve(standing, is_excused=True)
         if not rule.unless_open:

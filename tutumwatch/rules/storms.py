@@ -38,12 +38,15 @@ _decode = msgspec.msgpack.Decoder(Minute).decode
 
 @attrs.define
 class Storms:
-    """The last minute of every rule that spoke; one that gathered nothing ends unnoticed."""
+    """The last minute of every rule that spoke; one that gathered nothing ends unnoticed.
+
+    ``unsaved``: the rules whose minute changed since it was taken last.
+    """
 
     _minutes: dict[str, Minute] = attrs.field(factory=dict)
     # Those that gathered something.
     _due: dict[str, float] = attrs.field(factory=dict)
-    _unsaved: set[str] = attrs.field(factory=set)
+    unsaved: set[str] = attrs.field(factory=set)
 
     def admits(self, rule: str, count: int, now: float) -> bool:
         """Say whether a rule may say one more thing singly; else it is to be gathered.
@@ -60,7 +63,7 @@ class Storms:
         if minute.gathered is not None or minute.said_count >= count > 0:
             return False
         minute.said_count += 1
-        self._unsaved.add(rule)
+        self.unsaved.add(rule)
         return True
 
     def gather(
@@ -72,7 +75,7 @@ class Storms:
             minute.gathered = Gathered(rule, is_change)
             self._due[rule] = minute.ends
         minute.gathered.add(notifiers, name, withheld)
-        self._unsaved.add(rule)
+        self.unsaved.add(rule)
 
     def next_due(self) -> float | None:
         """Give when the next summary is due."""
@@ -88,7 +91,7 @@ class Storms:
         for rule, minute in self._minutes.items():
             if minute.began > now:
                 minute.began = now
-                self._unsaved.add(rule)
+                self.unsaved.add(rule)
                 if rule in self._due:
                     self._due[rule] = minute.ends
 
@@ -97,15 +100,10 @@ class Storms:
         for rule in [rule for rule in self._minutes if rule not in rules]:
             yield from self._take(rule)
 
-    @property
-    def has_unsaved(self) -> bool:
-        """Whether anything changed that has to be kept over a restart."""
-        return bool(self._unsaved)
-
     def take_unsaved(self) -> dict[RecordName, bytes | None]:
         """Give what has to be kept over a restart and changed since this was asked last."""
-        minutes = {rule: self._minutes.get(rule) for rule in self._unsaved}
-        self._unsaved.clear()
+        minutes = {rule: self._minutes.get(rule) for rule in self.unsaved}
+        self.unsaved.clear()
         return {
             (STORM, rule): None if minute is None else _encode(minute)
             for rule, minute in minutes.items()
@@ -128,11 +126,11 @@ class Storms:
 
     def save_everything(self) -> None:
         """Count all that is kept over a restart as changed: what was kept is lost."""
-        self._unsaved.update(self._minutes)
+        self.unsaved.update(self._minutes)
 
     def _take(self, rule: str) -> Iterator[tuple[float, Gathered]]:
         minute = self._minutes.pop(rule)
         self._due.pop(rule, None)
-        self._unsaved.add(rule)
+        self.unsaved.add(rule)
         if minute.gathered is not None:
             yield minute.began, minute.gathered

@@ -11,6 +11,7 @@ from typing import Any
 from tutumwatch.inventory.deploys import DONE, NEVER, OVERDUE, ROLLED_BACK, RUNNING
 from tutumwatch.inventory.deploys import FAILED as FAILED_DEPLOY
 from tutumwatch.inventory.endings import CLEAN, FAILED, OOM
+from tutumwatch.inventory.resource import GONE_STATE
 from tutumwatch.rules.verbs import past
 from tutumwatch.rules.view import ABSENT, Unknown, View
 from tutumwatch.rules.vocabulary import Path
@@ -25,6 +26,11 @@ _BY_ITSELF = frozenset({CLEAN, FAILED, OOM})
 # What an action may be about; the first of these that is known by name.
 _SUBJECTS = ("stack", "node", "nodecluster")
 _OUTCOMES = {DONE: "deploy", FAILED_DEPLOY: "deploy failed", ROLLED_BACK: "rolled back"}
+_SCALING = "scaling"
+# What takes less than half a second, or was over when it was seen, has no length worth saying.
+_NO_TIME = "0 s"
+# So long a look-up may take that comes between a deploy's end and what is said of it.
+_JUST_NOW = frozenset(f"{seconds} s" for seconds in range(11))
 _DIGEST_CHARS = 12
 
 
@@ -52,7 +58,7 @@ def name_of(view: View) -> str:
 
 def outcome_of(view: View) -> str:
     """Say in a few words what became of it: ``running``, ``exit 137 (OOM) on node-2``, ``gone``."""
-    if view.value(("kind",)) == "gone":
+    if _is_gone(view):
         return "gone"
     if _ended_by_itself(view):
         outcome = _exit_of(view)
@@ -71,6 +77,11 @@ def _known(view: View, *path: str) -> Any:  # noqa: ANN401 - the values of field
     """Give a value, or None: what is not known is not worth asking for, nor saying."""
     value = view.value(path)
     return None if value is ABSENT or isinstance(value, Unknown) else value
+
+
+def _is_gone(view: View) -> bool:
+    state = str(_known(view, "state") or "")
+    return view.value(("kind",)) == "gone" or state.lower() == GONE_STATE
 
 
 def _own_name(view: View) -> str:
@@ -109,7 +120,7 @@ def _counts_of(view: View) -> str:
     """Give how many of a service run: ``2/3``; nothing if that is not known, or was before this."""
     type_ = _known(view, "type")
     of_parent = () if type_ == "service" else ("service",)
-    if type_ != "service" and not _ended_by_itself(view):
+    if _is_gone(view) or (type_ != "service" and not _ended_by_itself(view)):
         return ""
     running = _known(view, *of_parent, "running")
     target = _known(view, *of_parent, "target")
@@ -126,7 +137,7 @@ def _fits(state: str, running: int, target: int) -> bool:
             return running >= target
         case "partly running":
             return 0 < running < target
-        case "stopped" | "not running" | "terminated":
+        case "stopped" | "not running":
             return running == 0
         case _:
             return True
@@ -135,15 +146,21 @@ def _fits(state: str, running: int, target: int) -> bool:
 def _deploy_parts(view: View) -> list[str]:
     """Say what a deploy changed and when, if it was lately."""
     type_ = _known(view, "type")
-    if type_ != "service" and not _ended_by_itself(view):
+    if _is_gone(view) or (type_ != "service" and not _ended_by_itself(view)):
         return []
     of_parent = () if type_ == "service" else ("service",)
     told = _deploy_of(view, of_parent)
     if told is None:
         return []
+    return [part for part in (_images_of(view, of_parent), told) if part]
+
+
+def _images_of(view: View, of_parent: Path) -> str:
+    """Say what a deploy changed; of one before which there was nothing, what it brings."""
     before, after = _known(view, *of_parent, "image_before"), _known(view, *of_parent, "image")
-    images = _images(str(before), str(after)) if before and after and before != after else ""
-    return [part for part in (images, told) if part]
+    if not after or before == after:
+        return ""
+    return _images(str(before), str(after)) if before else f"image {str(after).partition('@')[0]}"
 
 
 def _deploy_of(view: View, of_parent: Path) -> str | None:
@@ -160,9 +177,19 @@ def _deploy_of(view: View, of_parent: Path) -> str | None:
         return f"deploy overdue, under way for {time}"
     outcome = _OUTCOMES[deploy]
     if is_news:
-        return f"deployed in {time}" if deploy == DONE else f"{outcome} after {time}"
+        if deploy == DONE:
+            outcome = "scaled" if _was_scaled(view) else "deployed"
+        between = "in" if deploy == DONE else "after"
+        return outcome if time == _NO_TIME else f"{outcome} {between} {time}"
     ago = str(_known(view, *of_parent, "deploy_ago"))
+    if ago in _JUST_NOW:
+        return f"{outcome} just now"
     return None if " h " in ago else f"{outcome} {_roughly(ago)} ago"
+
+
+def _was_scaled(view: View) -> bool:
+    """Say whether a deploy that has just ended changed how many run, and nothing else."""
+    return str(_known(view, "before", "state") or "").lower() == _SCALING
 
 
 def _roughly(time: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import attrs
 
@@ -18,7 +18,8 @@ from tutumwatch.rules.members import (
 )
 from tutumwatch.rules.records import Records
 
-# Beyond this many resources whose matches are counted, the one that was matched first is forgotten.
+# Beyond this many resources whose matches are counted, the one whose last is the longest ago is
+# forgotten, unless there were enough.
 TALLIES_MAX_COUNT = 20_000
 
 
@@ -36,15 +37,23 @@ class Tallies:
         return tally is not None and tally.is_reached
 
     def count(self, rule: IncidentRule, name: MemberName, at: float) -> bool:
-        """Count a match; say whether there were enough."""
-        known = self._tallies.get(name) or Recurrence(name, ())
-        times = (*known.times, at)[-rule.times :]
-        enough = len(times) == rule.times and at - times[0] <= rule.within_seconds
-        tally = Recurrence(name, times, known.is_reached or enough)
-        if len(self._tallies) >= TALLIES_MAX_COUNT and name not in self._tallies:
-            self.forget(next(iter(self._tallies)))
-        self._put(tally, rule)
-        return tally.is_reached
+        """Count a match; say whether there were enough.
+
+        :param at: when it was matched; matches that waited for a look-up may come in any order.
+        """
+        known = self._tallies.pop(name, None) or Recurrence(name, ())
+        times = tuple(sorted((*known.times, at)))[-rule.times :]
+        is_enough = len(times) == rule.times and times[-1] - times[0] <= rule.within_seconds
+        self._put(Recurrence(name, times, known.is_reached or is_enough), rule)
+        if len(self._tallies) > TALLIES_MAX_COUNT:
+            self._make_room()
+        return self.is_reached(name)
+
+    def _make_room(self) -> None:
+        for name, tally in self._tallies.items():
+            if not tally.is_reached:
+                self.forget(name)
+                return
 
     def forget(self, name: MemberName) -> None:
         """Begin to count anew."""
@@ -70,12 +79,15 @@ class Tallies:
         tally = decode_tally(record)
         self._tallies[tally.name] = tally
 
-    def use(self, rules: dict[str, IncidentRule]) -> None:
+    def use(self, rules: Mapping[str, IncidentRule]) -> None:
         """Go on under these rules; what others counted is forgotten."""
         for name, tally in list(self._tallies.items()):
             rule = rules.get(name[0])
             if rule is None:
                 self.forget(name)
+            elif tally.is_reached and len(tally.times) < rule.times:
+                # It wants more of them now.
+                self._put(attrs.evolve(tally, is_reached=False), rule)
             else:
                 self._timers.set(name, tally.times[-1] + rule.within_seconds)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import attrs
 
 from tutumwatch.events.resource_uri import parse_resource_uri
@@ -12,17 +14,20 @@ from tutumwatch.rules.readiness import Readiness
 from tutumwatch.rules.rule_set import RuleSet
 from tutumwatch.rules.touching import touched
 from tutumwatch.rules.view import View
+from tutumwatch.rules.vocabulary import parents_in
 
 
 @attrs.define
 class Verifying:
     """Knows which streams are caught up, and which members wait for that.
 
+    ``has_listed``: says of a stream whether its platform has ever told all that it has.
     ``number``: that of the last message that arrived.
     """
 
     rules: RuleSet
     _inventory: Inventory
+    has_listed: Callable[[str], bool]
     readiness: Readiness = attrs.field(factory=Readiness)
     number: int = 0
     _held: dict[str, dict[MemberName, None]] = attrs.field(factory=dict)
@@ -31,10 +36,17 @@ class Verifying:
         """Say whether what is known is new enough: no end is told while a stream is down."""
         if is_own_connection(member.name[1][1]):
             return True
-        streams = self.rules.streams if rule.form is RuleForm.ABSENT else (member.stream,)
-        if member.phase is Phase.CLEARING and not all(map(self.readiness.is_connected, streams)):
-            return False
-        return all(map(self.readiness.is_ready, streams))
+        if rule.form is RuleForm.ABSENT:
+            streams, is_known = self.rules.streams, self.may_miss()
+        else:
+            streams, is_known = (member.stream,), self.readiness.is_ready(member.stream)
+        is_end = member.phase is Phase.CLEARING
+        return is_known and not (is_end and not all(map(self.readiness.is_connected, streams)))
+
+    def may_miss(self) -> bool:
+        """Say whether what is not known anywhere is not there: what was never listed may be."""
+        streams = self.rules.streams
+        return all(map(self.readiness.is_ready, streams)) and all(map(self.has_listed, streams))
 
     def hold(self, member: Member) -> None:
         """Let a member wait until its stream is caught up."""
@@ -45,11 +57,17 @@ class Verifying:
         return [*self._held.pop(stream, {}), *self._held.pop("", {})]
 
     def begin(self, rule: IncidentRule, member: Member) -> Check | None:
-        """Give what to look up: the resource, and the parents that the rule names; or None."""
+        """Give what to look up: the resource, and the parents that the rule names; or None.
+
+        An end depends on no more than what decides whether the rule holds.
+        """
         known = self._inventory.get(member.name[1])
         if known is None or is_own_connection(known.type):
             return None
+        asks = rule.reads
+        if member.phase is not Phase.CLEARING:
+            asks |= rule.asks | parents_in(self.rules.ignores.paths)
         view = View(self._inventory, touched(known, "", known.seen))
-        found = [known.uri, *map(view.uri_of, sorted(rule.asks))]
+        found = [known.uri, *map(view.uri_of, sorted(asks))]
         uris = {uri for uri in found if isinstance(uri, str) and parse_resource_uri(uri)}
         return Check(self.number, frozenset(uris)) if uris else None

@@ -67,17 +67,22 @@ class View:
 
     def value(self, path: Path) -> Value:
         """Give the value at a path that :func:`tutumwatch.rules.vocabulary.field_of` made."""
-        head, *rest = path
+        if path == TYPE:
+            # It does not change, and nearly every rule asks for it.
+            return self._change.after.type
+        head, rest = path[0], path[1:]
         if head == "before":
             before = self._change.before
-            return ABSENT if before is None else self._field(before, tuple(rest), settled=True)
+            return ABSENT if before is None else self._field(before, rest, settled=True)
         if rest and head in PARENT_TYPES:
-            return self._of_parent(head, tuple(rest))
+            return self._of_parent(head, rest)
         if head not in _OF_THE_CHANGE:
-            # A type does not change, and nearly every rule asks for it.
-            resource = self._change.after if path == TYPE else self._latest()
-            return self._field(resource, path)
-        match head:
+            return self._field(self._latest(), path)
+        return self._of_change(head)
+
+    def _of_change(self, name: str) -> Value:
+        """Give what is told of the change alone, whatever it changed."""
+        match name:
             case "kind":
                 return self._change.kind.value
             case "action":
@@ -115,9 +120,14 @@ class View:
 
     def _field(self, resource: Resource, path: Path, *, settled: bool = False) -> Value:
         value: Value
+        # What is asked for most comes first.
         match path:
-            case ("type",):
-                return resource.type
+            case ("name",):
+                value = resource.name
+            case ("state",):
+                value = resource.state
+            case (name,) if name in DERIVED_FIELDS:
+                return self._derived(resource, name, settled=settled)
             case ("stream",):
                 return resource.stream or ABSENT
             case ("uuid",):
@@ -128,12 +138,6 @@ class View:
                 return (resource.fields or {}).get(name, ABSENT)
             case ("parents",):
                 value = None if resource.parents is None else list(resource.parents)
-            case ("name",):
-                value = resource.name
-            case ("state",):
-                value = resource.state
-            case (name,) if name in DERIVED_FIELDS:
-                return self._derived(resource, name, settled=settled)
             case ("labels", label):
                 value = (resource.fields or {}).get("labels", {}).get(label)
             case _:
@@ -227,5 +231,7 @@ def _of_deploy(resource: Resource, name: str, at: float) -> Value:
         return ABSENT if deploy.image_before is None else deploy.image_before
     until = at if deploy.ended_at is None else deploy.ended_at
     if name == "deploy_time":
-        return in_words(until - deploy.since)
-    return in_words(at - (deploy.since if deploy.ended_at is None else deploy.ended_at))
+        return in_words(max(0.0, until - deploy.since))
+    begun = deploy.since if deploy.ended_at is None else deploy.ended_at
+    # What is told of may have happened before it.
+    return in_words(max(0.0, at - begun))

@@ -98,6 +98,11 @@ def explain_unlikely(path: Path, word: str) -> str | None:
     return f"{word!r} is no known {_NOUNS.get(name, name)}{hint}"
 
 
+def parents_in(paths: Iterable[Path]) -> frozenset[str]:
+    """Give the types of parents of which some fields are."""
+    return frozenset(path[0] for path in paths if path[0] in PARENT_TYPES and len(path) > 1)
+
+
 def field_of(path: Path) -> Path | None:
     """Give the field that a dotted path begins with, or None if there is no such field.
 
@@ -121,6 +126,8 @@ def explain_unknown(path: Path) -> str:
     written = ".".join(path)
     if path[-1] == LABELS and field_of((*path, "job")) is not None:
         return f"{written!r} must name one of the labels, as {written}.job does"
-    known = OWN_FIELDS | {f"{p}.{f}" for p in PARENT_TYPES for f in PARENT_FIELDS}
+    # Whoever names a parent alone means its name.
+    of_parents = PARENT_FIELDS if len(path) > 1 else {"name"}
+    known = OWN_FIELDS | {f"{p}.{f}" for p in PARENT_TYPES for f in of_parents}
     known |= {f"before.{f}" for f in BEFORE_FIELDS}
     return f"{written!r} is no known field{suggestion(written, known)}"

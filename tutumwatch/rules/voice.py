@@ -157,7 +157,7 @@ class Voice:
     @property
     def has_unsaved(self) -> bool:
         """Whether anything changed that has to be kept over a restart."""
-        return self.storms.has_unsaved or self.cooldowns.has_unsaved or bool(self._unreadable)
+        return bool(self.storms.unsaved or self.cooldowns.unsaved or self._unreadable)
 
     def take_unsaved(self) -> dict[RecordName, bytes | None]:
         """Give what has to be kept over a restart and changed since this was asked last."""

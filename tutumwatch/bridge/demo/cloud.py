@@ -48,7 +48,8 @@ class DemoCloud(Service):
         self._rate = rate
         self._announce = announce
         self._utc_now = utc_now
-        self._story = Story(random.Random(seed))  # noqa: S311 - a story, not a secret
+        self._told_count = 0
+        self._story = Story(random.Random(seed), self._seconds)  # noqa: S311 - a story, not a secret
         begin = utc_now() - HISTORY_SECONDS
         self.reducer = Reducer(f"demo-{seed}", make_cluster(f"demo-{seed}", "demo", begin))
         self._live_through_the_past(begin)
@@ -88,8 +89,13 @@ class DemoCloud(Service):
 
     def _tell_a_moment(self, moment: Moment) -> int:
         announcements = self.reducer.apply(moment.happenings, self._utc_now())
+        self._told_count += len(announcements)
         self._announce(announcements)
         return len(announcements)
+
+    def _seconds(self) -> float:
+        """Say how much time has passed: not on a clock, for a seed tells the same story again."""
+        return self._told_count / self._rate if self._rate else 0.0
 
     def play_round(self) -> None:
         """Redeploy one service, wholly and at once."""

@@ -10,9 +10,13 @@ from typing import Any
 
 import attrs
 
-from tutumwatch.outbox.sqlite.codec import DamagedError, decode_notice, unseal
+from tutumwatch.events.inputs import Input
+from tutumwatch.outbox.sqlite.codec import DamagedError, decode_notice, decode_page, unseal
+from tutumwatch.outbox.sqlite.journal import JournalReader, alive_at, last_page
 from tutumwatch.outbox.sqlite.rows import DEAD, STATE_NAMES
 from tutumwatch.outbox.sqlite.schema import APPLICATION_ID, VERSION, version_of
+from tutumwatch.outbox.store import Restored
+from tutumwatch.rules.decisions import RecordName
 from tutumwatch.rules.notice import Notice
 
 # So many rows are read at once; between two of these the watcher can tidy its file.
@@ -87,6 +91,37 @@ class StoreReader:
         for name, sealed in self._all(query, (kind,)):
             with suppress(DamagedError):
                 yield unseal(sealed, kind, name)
+
+    def restored(self) -> Restored:
+        """Give what a start would begin with, without what waits for look-ups and what is damaged.
+
+        ``earlier`` is left out as well: :meth:`inputs` gives it.
+        """
+        self._connection.execute("BEGIN")
+        try:
+            journal = JournalReader(self._connection)
+            records = self._all("SELECT kind, name, value FROM records")
+            return Restored(
+                alive_at=alive_at(self._connection),
+                last_number=last_page(self._connection).last_number,
+                resources=list(journal.resources()),
+                later=list(journal.later()),
+                records=dict(_unsealed(records)),
+            )
+        finally:
+            self._connection.execute("COMMIT")
+
+    def inputs(self) -> Iterator[Input]:
+        """Give what was decided, the last first, as far back as the journal reaches."""
+        last = None
+        while page := self._all(
+            "SELECT number, at, inputs, last_number, page FROM journal"
+            " WHERE number < ? OR ? IS NULL ORDER BY number DESC LIMIT 1",
+            (last, last),
+        ):
+            last, *beside, sealed = page[0]
+            with suppress(DamagedError):
+                yield from reversed(decode_page(sealed, last, *beside))
 
     def owed_counts(self) -> Mapping[str, int]:
         """Count what is owed, by notifier."""
@@ -198,6 +233,12 @@ def _row(columns: Sequence[Any]) -> KeptRow:
         notice,
         sealed is not None and notice is None,
     )
+
+
+def _unsealed(records: Sequence[Any]) -> Iterator[tuple[RecordName, bytes]]:
+    for kind, name, sealed in records:
+        with suppress(DamagedError):
+            yield (kind, name), unseal(sealed, kind, name)
 
 
 def _notice(sealed: object) -> Notice | None:

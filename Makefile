@@ -38,8 +38,8 @@ venv: $(VENV)/.dev ## make the virtual environment, with all tools
 demo: $(VENV)/.runtime ## watch a simulated cloud, on this machine alone
 	$(BIN)/tutumwatch run --demo
 
-recording: $(VENV)/.runtime ## record a minute of the demo into docs/demo.txt
-	timeout --signal=INT 60 $(BIN)/tutumwatch run --demo --seed 11 > docs/demo.txt || true
+recording: $(VENV)/.runtime ## record a minute and a half of the demo into docs/demo.txt
+	timeout --signal=INT 90 $(BIN)/tutumwatch run --demo --seed 11 > docs/demo.txt || true
 
 test: $(VENV)/.dev ## run all tests
 	$(PYTEST) $(SLOWEST_FIRST)

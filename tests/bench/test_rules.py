@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections import Counter
 from pathlib import Path
 
@@ -31,7 +33,8 @@ class RulesTests(SynchronousTestCase):
 
     def rules_of(self, contender: Contender) -> RuleSet:
         """Read the configuration that a contender is started with."""
-        path = Path(self.mktemp())
+        path = Path(tempfile.mkdtemp()) / "config.toml"
+        self.addCleanup(shutil.rmtree, path.parent)
         path.write_text(contender.configuration(Ports(1, 2, 3)), "utf-8")
         return load_configuration(str(path), Environment({}, path.parent)).rules
 
@@ -62,7 +65,8 @@ class RulesTests(SynchronousTestCase):
                 self.assertEqual(may, ["service", "service down", "service flaps"])
 
     def test_nothing_is_said_but_at_the_end(self) -> None:
-        path = Path(self.mktemp())
+        path = Path(tempfile.mkdtemp()) / "config.toml"
+        self.addCleanup(shutil.rmtree, path.parent)
         path.write_text(MANY_RULES.configuration(Ports(1, 2, 3)), "utf-8")
         decider = make_decider(load_configuration(str(path), Environment({}, path.parent)))
         plan = Plan(count=50, ends_with_notice=True)

@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.bridge.cases import BEGIN
 from tutumwatch.bridge.announcement import Announcement
 from tutumwatch.bridge.demo.cloud import DemoCloud
+from tutumwatch.bridge.demo.story import OUTAGE_SECONDS
 
 
 class CloudTests(SynchronousTestCase):
@@ -72,6 +73,22 @@ class CloudTests(SynchronousTestCase):
         said = [f"{a.type} {a.state}" for a in self.heard]
         self.assertEqual(said[0], "service Redeploying")
         self.assertIn("action Success", said)
+
+    def test_a_node_is_away_for_long_enough_at_any_rate(self) -> None:
+        for rate in (2.0, 20.0):
+            self.heard.clear()
+            self.cloud(rate)
+            told_at: dict[str, float] = {}
+            begun = self.clock.seconds()
+            while "node Deployed" not in told_at:
+                self.assertLess(self.clock.seconds() - begun, 120.0, rate)
+                self.clock.advance(0.5 / rate)
+                for told in self.heard:
+                    told_at.setdefault(f"{told.type} {told.state}", self.clock.seconds())
+                self.heard.clear()
+            away_seconds = told_at["node Deployed"] - told_at["node Unreachable"]
+            self.assertApproximates(away_seconds, OUTAGE_SECONDS, 15.0)
+            self.assertGreaterEqual(away_seconds, OUTAGE_SECONDS - 1.0)
 
     def test_none_stands_still(self) -> None:
         self.cloud(0)

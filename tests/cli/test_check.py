@@ -293,6 +293,15 @@ class RoutesTests(CheckTestCase):
             lines = self.lines(rules, "--routes", *words)
             self.assertEqual(lines[1], "service news  news    pay")
 
+    def test_of_a_service_its_name_is_known(self) -> None:
+        """Whichever way a rule asks for it."""
+        for name, count in (("web", 2), ("db", 3)):
+            rules = RULES.replace(
+                'type = "service", changed', f'type = "service", name = "{name}", changed'
+            )
+            lines = self.lines(rules, "--routes", "service=web", "stack=shop")
+            self.assertEqual(lines[-1], f"{count} of 4 rules are not about it")
+
     def test_what_is_not_understood(self) -> None:
         path = self.write(RULES)
         for arguments, what in (

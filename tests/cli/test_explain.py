@@ -321,6 +321,23 @@ class IncidentTests(ExplainTestCase):
             ],
         )
 
+    def test_two_that_open_at_once(self) -> None:
+        """Each has the stack of both looked up for itself."""
+        self.keep(self.shop())
+        rules = self.down.replace("down {{", "{{ stack.name }} {{")
+        api = event("Running", resource_uri="/api/v1/service/api/", object=counts(0), at=0)
+        lines = self.explained(
+            rules,
+            event("Running", object=counts(0), at=0),
+            api,
+            event("Running", object=counts(0), at=200),
+            store=True,
+        )
+        said = [line for line in lines if "meanwhile" in line]
+        self.assertEqual(
+            said, ["after 2 min 0 s, meanwhile: down: trigger to console: shop web"] * 2
+        )
+
     def test_what_is_gone(self) -> None:
         stacks = incident('while = { type = "service" }')
         gone = event("Terminated", action="delete", object=counts(0))

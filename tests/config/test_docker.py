@@ -59,7 +59,7 @@ class Cloud:
         cloud.world.start()
         cloud.world.stream("Connected", reason="")
         # What a process before may have opened is closed; that is not what these tests are about.
-        cloud.list({
+        cloud.list_objects({
             STACK: {"name": "shop", "state": "Running"},
             SERVICE: {**service(3), "state": "Running"},
             LONELY: {**service(1, 1), "name": "mailer", "stack": None, "state": "Running"},
@@ -67,14 +67,14 @@ class Cloud:
         })  # fmt: skip
         return cloud
 
-    def list(self, objects: Mapping[str, Mapping[str, Any]]) -> Decisions:
+    def list_objects(self, objects: Mapping[str, Mapping[str, Any]]) -> Decisions:
         """List some objects."""
         self.objects |= {uri: dict(fields) for uri, fields in objects.items()}
         return self.world.listed(objects)
 
     def listed(self, objects: Mapping[str, Mapping[str, Any]]) -> list[str]:
         """Give what is told when some objects are listed."""
-        return self.told(self.list(objects))
+        return self.told(self.list_objects(objects))
 
     def told(self, decisions: Decisions) -> list[str]:
         """Give what was told, pages marked as such; what has to be looked up is found at once."""

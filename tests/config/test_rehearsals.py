@@ -95,7 +95,11 @@ notices = []
                 "/api/v1/service/web-app/",
                 "partly running",
                 {"stack": shop.uri},
-                {"running": 1, "update_state": "paused", "labels": {"job": "x", "a.b": "true", "n": "7"}},
+                {
+                    "running": 1,
+                    "update_state": "paused",
+                    "labels": {"job": "x", "a.b": "true", "n": "7"},
+                },
             ),
         )
         self.assertEqual(node.parents, {"nodecluster": east.uri})

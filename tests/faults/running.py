@@ -28,6 +28,8 @@ REQUIRED_VARIABLE = "TUTUMWATCH_TEST_FAULTS"
 Disk = TypeVar("Disk", bound=MountedDisk)
 
 CONFIGURATION = """\
+storm = 0
+
 [streams.main]
 url = "{stream}"
 rest = "{rest}"

@@ -27,6 +27,7 @@ class DamagedBytesTests(FaultsTestCase):
         program = await self.run_watcher(batch=20)
         self.say([owed])
         await self.until_health("counts", "'events': 1")
+        await self.all_told(saved_min + 1)
         await self.waits(0)
         await self.check_loud()
         told = self.told()

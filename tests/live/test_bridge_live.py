@@ -680,7 +680,7 @@ class TapTests(BridgeTestCase):
         options = self.options("--demo")
         self.assertEqual(
             (options["listen"], options["seed"], options["rate"]),
-            ("tcp:8080:interface=127.0.0.1", 1, 1.0),
+            ("tcp:8080:interface=127.0.0.1", 1, 2.0),
         )
 
     def test_mistakes(self) -> None:
@@ -713,7 +713,7 @@ class TapTests(BridgeTestCase):
         )
         self.assertRegex(
             lines[-1],
-            r"serving a simulated cloud \(seed 1, 2 events a second\) at http://\[::1\]:\d+; "
+            r"serving a simulated cloud \(seed 1, 1 event a second\) at http://\[::1\]:\d+; "
             r"credentials of ops\Z",
         )
 

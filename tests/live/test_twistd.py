@@ -199,7 +199,7 @@ class RunningTests(ProgramTestCase):
         self.tutum.accept()
         self.slack.answer_ok()
         program.transport.signalProcess("HUP")
-        await program.says("whoever refused us is asked again")
+        await program.says("is in effect")
         await self.tutum.when(lambda fake: fake.connection_count == 1)
         await self.slack.when(lambda fake: len(fake.texts) == 1)
         self.assertLess(await program.end("TERM"), 5.0)

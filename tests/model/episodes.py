@@ -69,6 +69,8 @@ class RandomHistory:
             (8, self._rest),
             (7, self._disk),
             (6, self._keys),
+            (8, self._rules),
+            (8, self._silence),
             (3, self._dead),
             (2, self._outage),
             (2, self._doubt),
@@ -208,6 +210,29 @@ class RandomHistory:
         self._network(CONNECTED)
         self._do(self.history.renew)
         self._wait(1.0)
+
+    def _rules(self) -> None:
+        """Change the rules while the stream is down, once for a reload and once for a start."""
+        for with_reload in (True, False):
+            self._network(self.dice.choice(NETWORK))
+            self._wait(0.6, 5.0, 12.0, 20.0)
+            self._happen(1)
+            self._do(partial(self.history.change_rules, with_reload=with_reload))
+            if not with_reload:
+                restart = self._restart()
+                self._do(lambda: self.history.crash(restart))
+            self._wait(0.6, 6.0)
+        self._network(CONNECTED)
+
+    def _silence(self) -> None:
+        """Silence what is about to be told, twice at times."""
+        self._network(self.dice.choice(NETWORK))
+        for _ in range(2):
+            self._wait(0.6, 7.0, 14.0)
+            self._do(partial(self.history.silence, self.dice.choice((8.0, 20.0, 45.0))))
+            self._happen(1)
+        self._wait(3.0, 20.0, 30.0)
+        self._network(CONNECTED)
 
     def _dead(self) -> None:
         name = self.dice.choice(("slack", "hook"))

@@ -55,6 +55,9 @@ FAULTS = (
     "restart: a look-up begins anew",
     "person: retried a dead letter",
     "person: dropped a notice",
+    "person: silenced something",
+    "rules: changed by SIGHUP",
+    "restart: under other rules",
 )
 # What follows from the faults; each must come at all.
 OUTCOMES = (
@@ -72,6 +75,7 @@ OUTCOMES = (
     "gave up after its time",
     "fell behind its heads",
     "sent in one request",
+    "withheld by a silence",
 )
 
 HAPPENED: Counter[str] = Counter()

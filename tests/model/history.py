@@ -15,12 +15,13 @@ from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, global
 from zope.interface import implementer
 
 from tests.model.destinations import Manner, ModelDestination
+from tests.model.expected import ExpectedIncidents
 from tests.model.file import CrashPoint, DiskFault, KilledError, StoreFile, Work
 from tests.model.happened import HAPPENED
 from tests.model.ledger import BrokenPromiseError, Ledger, require
-from tests.model.life import HEADS_MAX_COUNTS, Life, configuration, with_keys
+from tests.model.life import HEADS_MAX_COUNTS, Life, configuration, for_seconds, with_keys
 from tests.model.platform import STREAM, Platform, Rest
-from tutumwatch.control.wire import AskDrop, AskRetry
+from tutumwatch.control.wire import AskDrop, AskRetry, AskSilence
 from tutumwatch.events.inputs import CONNECTED, DISCONNECTED
 from tutumwatch.outbox.sqlite.rows import DEAD
 
@@ -74,6 +75,8 @@ class History:
     life: Life = attrs.field(init=False)
     _restart: Restart = attrs.field(factory=Restart)
     _keys: dict[str, str] = attrs.field(factory=dict)
+    # Which of the two configurations is in the file.
+    _is_other: bool = False
     # The wall clock when the life that is began, and what it then showed too much or too little.
     _wall: float = BEGUN_AT
     _observer: BugObserver = attrs.field(factory=BugObserver)
@@ -90,6 +93,7 @@ class History:
             self.file,
             {plan.name: plan.pace.stale_after_seconds for plan in plans},
             {plan.name: plan.pace.give_up_after_seconds for plan in plans},
+            ExpectedIncidents(for_seconds()),
         )
         for plan in plans:
             self._keys[plan.name] = f"{plan.name:->32}"
@@ -134,7 +138,7 @@ class History:
             self.ledger,
             self.platform,
             self.destinations,
-            dict(self._keys),
+            with_keys(self._keys, is_other=self._is_other),
             self.dice,
             self._wall,
             restart.thread_seconds,
@@ -284,9 +288,23 @@ class History:
     def renew(self) -> None:
         """Give the watcher the keys that are accepted now, and a SIGHUP."""
         self._keys = {name: d.key for name, d in self.destinations.items()}
-        fresh = with_keys(self._keys)
-        self.life.watch.reload(lambda: fresh)
+        self._reload()
         HAPPENED["credentials: renewed by SIGHUP"] += 1
+
+    def change_rules(self, *, with_reload: bool) -> None:
+        """Write the other rules into the file, with a SIGHUP or for the next start."""
+        self._is_other = not self._is_other
+        if with_reload:
+            self._reload()
+
+    def _reload(self) -> None:
+        fresh = with_keys(self._keys, is_other=self._is_other)
+        self.life.watch.reload(lambda: fresh)
+
+    def silence(self, seconds: float) -> None:
+        """Let a person silence the stream, and containers, for a while."""
+        tables: tuple[dict[str, Any], ...] = ({"type": "stream"}, {"type": "container"})
+        self._ask(AskSilence(tables, lasts=seconds, by="ann"))
 
     def retry_dead(self) -> None:
         """Let a person send all dead letters again."""
@@ -301,8 +319,8 @@ class History:
             self._ask(AskDrop((row_id,)))
             HAPPENED["person: dropped a notice"] += 1
 
-    def _ask(self, question: AskRetry | AskDrop) -> None:
-        if question.ids:
+    def _ask(self, question: AskRetry | AskDrop | AskSilence) -> None:
+        if isinstance(question, AskSilence) or question.ids:
             self._asked.append(Deferred.fromCoroutine(self.life.commands.do(question)))
 
     # -- what must hold
@@ -320,7 +338,7 @@ class History:
         is_idle = pipeline._carrying is None and not pipeline._queue
         if is_idle and self.ledger.is_settled():
             expected = self.ledger.expected
-            are = {key for _, key in pipeline.decider.incidents.open_incidents()}
+            are = {one.key for one in pipeline.decider.incidents.open_incidents()}
             require(are == expected.open_keys(), f"open: {are}, not {expected.open_keys()}")
             due = expected.next_due()
             is_to_run = (

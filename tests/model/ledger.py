@@ -97,7 +97,7 @@ class Ledger:
     _file: StoreFile
     _stale_after: Mapping[str, float]
     _give_up_after: Mapping[str, float]
-    expected: ExpectedIncidents = attrs.field(factory=ExpectedIncidents)
+    expected: ExpectedIncidents
     # All that was committed and has not ended, in that order; and all that ever was.
     owed: dict[str, OwedNotice] = attrs.field(factory=dict)
     known: dict[str, OwedNotice] = attrs.field(factory=dict)

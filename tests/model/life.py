@@ -26,7 +26,7 @@ from tutumwatch.config.plans import Configuration
 from tutumwatch.control.commands import Commands
 from tutumwatch.control.resolving import Resolving
 from tutumwatch.control.silencing import Silencing
-from tutumwatch.events.inputs import LinkType, OwedRow, Started
+from tutumwatch.events.inputs import LinkType, OwedRow, Reloaded, Started
 from tutumwatch.inventory.resource import Key, Resource
 from tutumwatch.notifiers.outcomes import Outcome
 from tutumwatch.notifiers.service import NotifierService
@@ -113,19 +113,44 @@ notify = ["pd", "hook"]
 """
 
 
+# The same incidents under other names, which are patient for another time, and other messages.
+OTHER_RULES = (
+    RULES.replace('"stream down"', '"no stream"\nwas = "stream down"')
+    .replace('"destination down"', '"no destination"\nwas = "destination down"')
+    .replace('for = "15s"', 'for = "25s"')
+    .replace('for = "20s"', 'for = "10s"')
+    .replace('name = "one stack"', 'name = "another"')
+    .replace('notify = ["slack", "hook"]', 'notify = ["slack"]')
+    .replace("down: {{ reason }}", "no stream: {{ reason }}")
+)
+RULES = RULES.replace('"stream down"', '"stream down"\nwas = "no stream"').replace(
+    '"destination down"', '"destination down"\nwas = "no destination"'
+)
+
+
 @cache
-def configuration() -> Configuration:
-    """Load the configuration of every history."""
+def configuration(*, is_other: bool = False) -> Configuration:
+    """Load one of the two configurations of every history."""
     with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
-        file.write(RULES)
+        file.write(OTHER_RULES if is_other else RULES)
         file.flush()
         return load_configuration(file.name, Environment({}, Path("/nowhere")))
 
 
-def with_keys(keys: Mapping[str, str]) -> Configuration:
-    """Give the configuration with other credentials."""
+def for_seconds() -> Mapping[str, Mapping[LinkType, float]]:
+    """Give for how long each must last under each configuration, by its id."""
+    stream, notifier = LinkType.STREAM, LinkType.NOTIFIER
+    return {
+        configuration().id: {stream: 15.0, notifier: 20.0},
+        configuration(is_other=True).id: {stream: 25.0, notifier: 10.0},
+    }
+
+
+def with_keys(keys: Mapping[str, str], *, is_other: bool) -> Configuration:
+    """Give a configuration with other credentials."""
+    chosen = configuration(is_other=is_other)
     plans = []
-    for plan in configuration().notifiers:
+    for plan in chosen.notifiers:
         notifier: Any = plan.notifier
         key = keys[plan.name]
         if plan.kind.name == "pagerduty":
@@ -133,7 +158,7 @@ def with_keys(keys: Mapping[str, str]) -> Configuration:
         else:
             notifier = attrs.evolve(notifier, url=Secret(f"http://{plan.name}.example/{key}"))
         plans.append(attrs.evolve(plan, notifier=notifier))
-    return attrs.evolve(configuration(), notifiers=tuple(plans))
+    return attrs.evolve(chosen, notifiers=tuple(plans))
 
 
 @contextmanager
@@ -232,7 +257,7 @@ class Life:
     ledger: Ledger
     platform: Platform
     destinations: Mapping[str, ModelDestination]
-    keys: Mapping[str, str]
+    configuration: Configuration
     dice: Random
     wall: float
     thread_seconds: float | None = None
@@ -270,18 +295,19 @@ class Life:
         restored = self.store.restore()
         self.now = WatchTime.begin(clock, utc_now, restored.alive_at).now
         self.has_time = True
-        decider = make_decider(configuration())
-        names = {plan.name for plan in configuration().notifiers}
+        decider = make_decider(self.configuration)
+        names = {plan.name for plan in self.configuration.notifiers}
         restore(decider, restored, {STREAM}, names, self.now())
         HAPPENED["restart: a timer goes on"] += decider.incidents.next_due() is not None
-        HAPPENED["restart: a look-up begins anew"] += len(decider.waiting) > 0
+        HAPPENED["restart: a look-up begins anew"] += len(decider.speaking.waiting) > 0
         deliverers: dict[str, Deliverer] = {}
         self.outbox = Outbox(self.store, deliverers, clock)
         started = Started(f"{self.dice.getrandbits(48):012x}", restored.alive_at, self.now())
+        self.ledger.expected.configurations[started.run_id] = self.configuration.id
         self.pipeline = Pipeline(
             decider, self.outbox, clock, self.now, started, restored.last_number
         )
-        for plan in with_keys(self.keys).notifiers:
+        for plan in self.configuration.notifiers:
             service = NotifierService(plan.name, plan.notifier, self.destinations[plan.name])
             self._services[plan.name] = service
             deliverer = deliverers[plan.name] = Deliverer(
@@ -321,7 +347,13 @@ class Life:
         self.stream = ModelStream(self.platform, clock, now, pipeline.receive, submit)
         streams = [cast("StreamService", self.stream)]
         pipeline.connect(streams, look_ups, {STREAM: catch_up})
-        silencing = Silencing(pipeline.decider, pipeline.carry_out, now, str, clock)
+        silencing = Silencing(
+            pipeline.decider,
+            pipeline.carry_out,
+            now,
+            lambda: f"{self.dice.getrandbits(24):06x}",
+            clock,
+        )
         resolving = Resolving(pipeline.decider, pipeline.carry_out, now)
         self.commands = Commands(self.store, pipeline.carry_out, now, dict, silencing, resolving)
 
@@ -341,6 +373,8 @@ class Life:
         )
 
     async def _use(self, fresh: Configuration) -> None:
+        self.pipeline.decider.rule_sets[fresh.id] = fresh.rules
+        await self.pipeline.carry_out(Reloaded(fresh.id, self.now()))
         for plan in fresh.notifiers:
             self._services[plan.name].use(plan.notifier, self.destinations[plan.name])
         self.stream.redial()

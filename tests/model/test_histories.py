@@ -135,6 +135,16 @@ class AnyHistory(RuleBasedStateMachine):
         """Give the watcher all keys that are accepted, and a SIGHUP."""
         self._do(self.history.renew)
 
+    @rule(with_reload=st.booleans())
+    def change_rules(self, *, with_reload: bool) -> None:
+        """Give the watcher other rules, now or with its next start."""
+        self._do(lambda: self.history.change_rules(with_reload=with_reload))
+
+    @rule(seconds=st.sampled_from([8.0, 20.0, 45.0]))
+    def silence(self, seconds: float) -> None:
+        """Let a person silence something."""
+        self._do(lambda: self.history.silence(seconds))
+
     @rule()
     def retry_dead(self) -> None:
         """Let a person retry all dead letters."""

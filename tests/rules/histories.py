@@ -43,8 +43,8 @@ from tutumwatch.events.inputs import (
     Unsilence,
 )
 from tutumwatch.inventory.inventory import Inventory
-from tutumwatch.resources.catchup import LISTED_TYPES, SETTLE_SECONDS
 from tutumwatch.outbox.store import Restored
+from tutumwatch.resources.catchup import LISTED_TYPES, SETTLE_SECONDS
 from tutumwatch.restart import restore
 from tutumwatch.rules.decider import Decider
 from tutumwatch.rules.decisions import Decisions, WaitingRow
@@ -57,7 +57,7 @@ BEGUN_AT = 1_800_000_000.0  # 08:00 UTC on a Friday
 ANSWER_SECONDS, LATE_SECONDS = 1.0, 4.0
 LIST_AGAIN_SECONDS = 30.0
 TICKS_AT_ONCE_MAX_COUNT = 500
-SETTLED_SECONDS = 3_000.0
+SETTLED_SECONDS = 2_000.0
 DEADLINE_SECONDS = 180.0
 
 
@@ -105,7 +105,8 @@ def _objects() -> dict[str, dict[str, Any]]:
     return {uri: {"resource_uri": uri, **fields} for uri, fields in objects.items()}
 
 
-URIS = tuple(_objects())
+ORIGINALS = _objects()
+URIS = tuple(ORIGINALS)
 _PARENTS = ("service", "stack", "node", "node_cluster")
 _RUNNING_COUNTS = {"Running": 2, "Partly running": 1, "Redeploying": 1, "Stopped": 0}
 # What may become of each type: a state, and more fields of its object.
@@ -308,7 +309,7 @@ class SmallPlatform:
         choices = BECOMES[type_of(uri)]
         state, more = choices[becomes % len(choices)]
         known = self.objects.get(uri)
-        fields = dict(known or _objects()[uri])
+        fields = dict(known or ORIGINALS[uri])
         for name in ("exit_code", "exit_code_msg"):
             fields.pop(name, None)
         fields |= {"state": state, **more}
@@ -322,7 +323,7 @@ class SmallPlatform:
 
     def event(self, uri: str, action: str, step: Happens) -> bytes:
         """Give the event that tells what happened."""
-        fields = self.objects.get(uri) or {**_objects()[uri], "state": "Terminated"}
+        fields = self.objects.get(uri) or {**ORIGINALS[uri], "state": "Terminated"}
         said: dict[str, Any] = {
             "type": type_of(uri),
             "resource_uri": uri,
@@ -352,8 +353,7 @@ class SmallPlatform:
     def lists(self) -> bool:
         """Say whether lists can be had."""
         return all(
-            self.manners.get(type_, Manner.OK) in {Manner.OK, Manner.LATE}
-            for type_ in LISTED_TYPES
+            self.manners.get(type_, Manner.OK) in {Manner.OK, Manner.LATE} for type_ in LISTED_TYPES
         )
 
 
@@ -361,7 +361,7 @@ def _parents_of(fields: Mapping[str, Any]) -> Iterator[str]:
     """Give the parents of an object and those of its parents, as an event does."""
     for parent in (fields[name] for name in _PARENTS if name in fields):
         yield parent
-        yield from _parents_of(_objects()[parent])
+        yield from _parents_of(ORIGINALS[parent])
 
 
 # -- who watches
@@ -478,13 +478,13 @@ class Watching:
         found["an incident is open"] += len(incidents.open_incidents())
         found["a message waits"] += len(self.decider.speaking.waiting)
         found["a look-up is under way"] += len(self._under_way)
-        found += Counter(f"a record of a {kind}" for kind, _ in self.kept.restored().records)
-        self.happened += Counter({f"at the restart: {what}": n for what, n in found.items()})
+        found += Counter(f"a record of kind {kind}" for kind, _ in self.kept.restored().records)
+        self.happened += Counter({f"away: {what}": n for what, n in found.items()})
 
     # -- one step
 
     def _do(self, step: Step) -> None:  # noqa: C901, PLR0912 - one case each
-        self.happened[f"step: {type(step).__name__}"] += 1
+        self.happened[f"a step: {type(step).__name__}"] += 1
         match step:
             case Happens():
                 self._happen(step)
@@ -529,11 +529,9 @@ class Watching:
                 self._again(step)
 
     def _happen(self, step: Happens) -> None:
-        payload = self.platform.event(
-            step.uri, self.platform.change(step.uri, step.becomes), step
-        )
+        payload = self.platform.event(step.uri, self.platform.change(step.uri, step.becomes), step)
         if step.is_lost:
-            self.happened["event: lost"] += 1
+            self.happened["an event: lost"] += 1
         else:
             self._receive(payload)
 
@@ -597,10 +595,12 @@ class Watching:
             return
         self._under_way[uri] = False
         seconds, answer = self.platform.answer(uri)
+        if seconds == LATE_SECONDS:
+            self.happened["a look-up: late"] += 1
         self._in(seconds, partial(self._answer, uri, self._number, answer))
 
     def _answer(self, uri: str, asked: int, answer: Answer) -> None:
-        self.happened[f"look-up: {type(answer).__name__}"] += 1
+        self.happened[f"a look-up: {type(answer).__name__}"] += 1
         asked_again = self._under_way.pop(uri)
         self._decide(Looked(STREAM, uri, asked, answer, self.now))
         if asked_again:

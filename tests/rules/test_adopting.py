@@ -119,6 +119,13 @@ class SameRulesTests(SynchronousTestCase):
             said = go_on(world, rule_set(down())) + pass_time(world, 0.0)
             self.assertEqual(forms(said), [("plain", TRIGGER)])
 
+    def test_no_member_is_written_again(self) -> None:
+        """There may be ten thousand."""
+        world = opened()
+        world.event(OTHER, "Stopped", parents=[], object={"name": "db"})
+        for decided in (world.restart(down()), world.reload(rule_set(down()))):
+            self.assertNotIn("member", {kind for kind, _ in decided.records})
+
     def test_nothing_is_judged_again(self) -> None:
         """A member that was excused by what only an event tells stays excused."""
         world = world_of(down(unless={"state": "Stopped"}))
@@ -307,6 +314,26 @@ class ChangedTests(SynchronousTestCase):
             pass_time(world, 0.0)
             self.assertEqual(world.phases(), {"n1": "open", "s1": "open"})
 
+    def test_another_rule_that_explains_what_was_counted(self) -> None:
+        lost = down(name="lost", while_={"type": "service", "state": "Stopped"}, for_seconds=0.0)
+        loop: dict[str, Any] = {
+            "each": {"type": "container", "ended": "failed"},
+            "name": "loop",
+            "within": Duration(1e6),
+            "per": "service",
+            "for_seconds": 0.0,
+        }
+        explained = incident_rule(incident_settings(**loop, unless_open="lost"))
+        for go_on in WAYS:
+            world = world_of(lost, explained)
+            answer(world)
+            world.event(CONTAINER, "Stopped", parents=[SERVICE], object={"exit_code": 1})
+            world.wait(100.0)
+            self.assertEqual(world.open_keys(), ["lost/main/service/s1"])
+            go_on(world, rule_set(lost, incident_rule(incident_settings(**loop))))
+            pass_time(world, 0.0)
+            self.assertEqual(len(world.open_keys()), 2)
+
     def test_what_explained_it_may_not_hold_any_more(self) -> None:
         """Then it is judged again, although its own rule is the same."""
         while_ = {"type": "node", "state": "Stopped"}
@@ -455,9 +482,9 @@ class RenamedTests(SynchronousTestCase):
         rules = rule_set(down(name="ill", was="down"), down(name="other", for_seconds=1e6))
         for go_on in (reload, reload, restart, restart):
             self.assertEqual(go_on(world, rules), [])
-        self.assertEqual(world.open_keys(), ["ill/main/service/s1"])
-        names = {name for kind, name in world.records if kind == "rule"}
-        self.assertEqual(names, {'["ill"]', '["other"]'})
+            self.assertEqual(world.open_keys(), ["ill/main/service/s1"])
+            names = {name for kind, name in world.records if kind == "rule"}
+            self.assertEqual(names, {'["ill"]', '["other"]'})
 
     def test_other_rules_keep_their_names(self) -> None:
         world = world_of(down(), down(name="other"))

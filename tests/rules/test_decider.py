@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import ClassVar, cast
 
 import attrs
 from hypothesis import given, settings
@@ -20,14 +20,28 @@ from tests.rules.world import (
     incident_settings,
     message_rule,
     notices,
+    rule_set,
+    service_rule,
     texts,
 )
-from tutumwatch.events.inputs import Found, Input, Link, LinkType, Looked, Message, Missing, Tick
+from tutumwatch.events.inputs import (
+    Found,
+    Input,
+    Link,
+    LinkType,
+    Looked,
+    Message,
+    Missing,
+    Reloaded,
+    Tick,
+)
 from tutumwatch.rules.decisions import Decisions, Need, Settled, WaitingRow
 from tutumwatch.rules.index import SIGNS_MAX_COUNT
 from tutumwatch.rules.matchers import Matcher, _FieldTest
 from tutumwatch.rules.messages import MessageRule
 from tutumwatch.rules.seen import SEEN_MAX_COUNT
+
+ACTION = "/api/v1/action/a1/"
 
 
 def raises(value: object) -> bool:
@@ -273,6 +287,140 @@ class RaisingRuleTests(SynchronousTestCase):
             self.assertEqual(world.decide(odd), Decisions([odd]))
         self.assertEqual(world.decider.counts["rejected"], 2)
         self.assertEqual(texts(world.event(SERVICE, parents=[])), ["said"])
+
+
+class Fuse:
+    """A pattern that fits everything, until it is blown: then it raises."""
+
+    is_blown = False
+
+    def __call__(self, value: object) -> bool:
+        """Fit a value."""
+        return raises(value) if self.is_blown else True
+
+
+class RaisingTimerTests(SynchronousTestCase):
+    """A rule that raises when its time has come keeps no other from its time."""
+
+    def test_the_others_that_are_due_then(self) -> None:
+        fuse = Fuse()
+        is_service = _FieldTest(("type",), ("service".__eq__,), ())
+        matcher = Matcher(((is_service, _FieldTest(("state",), (fuse,), ())),), None)
+        world = World.of(
+            attrs.evolve(service_rule(name="raising"), matcher=matcher), service_rule(name="after")
+        )
+        world.catch_up()
+        world.event(SERVICE, "Stopped", parents=[])
+        fuse.is_blown = True
+        self.assertEqual(world.wait(120.0), [])
+        self.assertEqual(world.decider.counts["rejected"], 1)
+        rejected = world.decider.last_rejected
+        assert rejected is not None
+        self.assertEqual(rejected.sample, "rule 'raising'")
+        said = notices(world.found(SERVICE, state="Stopped"))
+        self.assertEqual([notice.rule for notice in said], ["after"])
+
+
+class ListedInputTests(SynchronousTestCase):
+    """What a listing finds is told late, also of what follows from it."""
+
+    FAILED: ClassVar = {"state": "Failed", "action": "service_redeploy", "object": SERVICE}
+
+    def setUp(self) -> None:
+        """Begin a deploy, and lose the stream."""
+        deploys = {"type": "service", "changed": "deploy", "deploy": "failed"}
+        self.world = World.of(message_rule(deploys, "{{ name }}: {{ deploy }}"))
+
+    def fails(self) -> list[str]:
+        """Let a listing find that the action of a deploy failed; give what that says."""
+        self.world.event(SERVICE, "Running", parents=[], object={"name": "web"})
+        self.world.event(SERVICE, "Redeploying")
+        self.world.event(ACTION, "In progress", parents=[SERVICE])
+        return texts(self.world.listed({ACTION: self.FAILED}))
+
+    def test_a_deploy_of_which_the_action_failed(self) -> None:
+        self.world.catch_up()
+        self.assertEqual(self.fails(), ["web: failed (late)"])
+
+    def test_the_first_listing_says_nothing(self) -> None:
+        self.assertEqual(self.fails(), [])
+
+    def test_what_has_another_name_alone_says_nothing(self) -> None:
+        self.world = World.of(message_rule({"type": "service"}))
+        self.world.catch_up()
+        self.world.event(SERVICE, "Running", parents=[], object={"name": "web"})
+        running = {"name": "api", "state": "Running"}
+        self.assertEqual(texts(self.world.listed({SERVICE: running})), [])
+
+
+class FollowingTests(SynchronousTestCase):
+    """What an input brings about of other resources is judged with it."""
+
+    def setUp(self) -> None:
+        """Begin a deploy."""
+        message = message_rule(
+            {"type": "service", "changed": "deploy", "deploy": "failed"}, "{{ deploy }}"
+        )
+        incident = service_rule(while_={"type": "service", "deploy": "failed"})
+        self.world = World.of(message, incident)
+        self.world.catch_up()
+        self.world.event(SERVICE, "Redeploying", parents=[])
+        self.world.event(ACTION, "In progress", parents=[SERVICE])
+
+    def test_an_event_of_an_action_that_failed(self) -> None:
+        self.assertEqual(texts(self.world.event(ACTION, "Failed")), ["failed"])
+        self.assertEqual(self.world.phases(), {"s1": "pending"})
+
+    def test_a_look_up_of_an_action_that_failed(self) -> None:
+        """It makes no message."""
+        self.assertEqual(texts(self.world.found(ACTION, state="Failed", object=SERVICE)), [])
+        self.assertEqual(self.world.phases(), {"s1": "pending"})
+
+
+class ReloadedInputTests(SynchronousTestCase):
+    """Other rules count from then on."""
+
+    def test_messages_and_incidents(self) -> None:
+        world = World.of(message_rule(text="before"))
+        self.assertEqual(texts(world.event(SERVICE, parents=[])), ["before"])
+        decisions = world.reload(rule_set(message_rule(text="after"), incident_rule()))
+        self.assertEqual(decisions.owed, [])
+        self.assertEqual(texts(world.event(SERVICE, parents=[])), ["after"])
+        world.stream("Disconnected")
+        self.assertEqual(len(world.wait(15.0)), 1)
+
+    def test_rules_that_nobody_gave_us_change_nothing(self) -> None:
+        world = World.of(message_rule(text="before"))
+        world.decide(Reloaded("unheard of", world.now))
+        self.assertEqual(texts(world.event(SERVICE, parents=[])), ["before"])
+
+    def test_the_deadline_of_deploys(self) -> None:
+        world = World.of(service_rule(while_={"type": "service", "deploy": "overdue"}))
+        world.catch_up()
+        world.event(SERVICE, "Redeploying", parents=[])
+        self.assertEqual(world.decider.next_due(), 1900.0)
+        world.reload(rule_set(deploy_deadline_seconds=60.0))
+        self.assertEqual(world.decider.next_due(), 1060.0)
+
+    def test_what_would_come_of_it_without_any_effect(self) -> None:
+        world = World.of(incident_rule(incident_settings(for_seconds=0.0)))
+        world.stream("Disconnected")
+        other = rule_set(incident_rule(incident_settings(name="other", for_seconds=0.0)))
+        outlook = world.decider.preview(other, world.now)
+        self.assertEqual((outlook.resolving, outlook.opening), (1, 1))
+        self.assertEqual(world.open_keys(), ["stream down/main/stream/main"])
+
+
+class RepeatedTests(SynchronousTestCase):
+    """What was seen before we ran is known again, if the server repeats it."""
+
+    def test_a_uuid_of_an_earlier_run(self) -> None:
+        world = World.of(message_rule())
+        seen = Message("main", 1, event_bytes(SERVICE, parents=[], uuid="e1"), 5.0)
+        for item in (seen, Message("main", 2, b"no JSON", 5.0), Tick(5.0)):
+            world.decider.remember_uuids(item)
+        self.assertEqual(world.event(SERVICE, parents=[], uuid="e1").owed, [])
+        self.assertEqual(world.decider.counts, {"repeated": 1})
 
 
 class NextDueTests(SynchronousTestCase):

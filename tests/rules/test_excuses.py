@@ -130,7 +130,7 @@ class ExplainedTests(SynchronousTestCase):
         """Make a world in which all is well."""
         self.begin()
 
-    def begin(self, *others: IncidentRule, node: IncidentRule | None = None, **more: Any) -> None:  # noqa: ANN401
+    def begin(self, *others: IncidentRule, node: IncidentRule | None = None, **more: Any) -> None:  # noqa: ANN401 - as above
         """Make a world in which all is well, with these rules."""
         self.service = service_rule(**{"unless_open": "node lost", "for_seconds": 20.0} | more)
         self.world = World.of(self.service, node or node_rule(), *others)
@@ -345,6 +345,19 @@ class ExplainedTests(SynchronousTestCase):
         self.assertEqual(self.world.phases()["s1"], "excused")
         self.world.wait(1.0)
         self.assertEqual(self.world.phases()["s1"], "pending")
+
+    def test_another_excuse_after_what_explained_it(self) -> None:
+        """It is told in the group of those that the incident explained."""
+        self.begin(unless={"name": "planned"})
+        self.lose()
+        self.stop()
+        self.world.wait(100.0)
+        self.world.event(SERVICE, "Stopped", object={**DOWN, "name": "planned"})
+        self.assertEqual(self.world.wait(500.0), [])
+        self.world.event(SERVICE, "Stopped", object=DOWN)
+        self.assertEqual(self.world.wait_and_find(20.0, SERVICE, **DOWN), [])
+        (opened,) = self.world.wait(5.0)
+        self.assertEqual(opened.key, "service down after node lost")
 
     def test_both_kinds_of_excuse(self) -> None:
         """A deploy excuses for as long as it goes on; its time does not count."""

@@ -85,6 +85,10 @@ class FormTests(SynchronousTestCase):
             ],
         )
 
+    def test_a_condition_beside_two_forms_is_checked_once(self) -> None:
+        found = mistakes(while_={"type": "node"}, absent={"type": "node"}, when="nam")
+        self.assertEqual([key for key, _ in found], ["", "when"])
+
     def test_what_tells_of_an_event_is_no_state(self) -> None:
         for form in ("while_", "absent"):
             ((where, what),) = mistakes(**{form: {"type": "service", "action": "create"}})

@@ -269,6 +269,17 @@ class KeyTests(SynchronousTestCase):
             [(n.form.value, n.at) for n in said], [(RESOLVE, 1025.0), (TRIGGER, 1035.0)]
         )
 
+    def test_one_that_is_ripe_when_another_one_leaves_keeps_it_open(self) -> None:
+        """Whichever was there first."""
+        for first, second in (("a", "b"), ("b", "a")):
+            world = self.world(stream_rule(key="all", for_seconds=5.0))
+            world.stream("Disconnected", first)
+            world.wait(20.0)
+            for name, state in ((first, "Connected"), (second, "Disconnected")):
+                world.stream(state, name)
+            self.assertEqual(world.wait(30.0), [])
+            self.assertEqual(world.open_keys(), ["all"])
+
     def test_a_pending_one_that_ends_closes_nothing(self) -> None:
         world = self.world(stream_rule(key="all"))
         world.stream("Disconnected", "a")

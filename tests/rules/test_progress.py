@@ -147,6 +147,11 @@ class OpeningTests(ServiceTestCase):
         self.assertEqual(self.world.wait(60.0), [])
         self.assert_quiet()
 
+    def test_what_is_gone_joins_nothing(self) -> None:
+        self.world = self.begin(while_={"type": "service"}, until={"state": "Running"})
+        self.world.event(OTHER, "Terminated", parents=[])
+        self.assertNotIn("s2", self.world.phases())
+
     def test_a_second_one_joins_without_a_word(self) -> None:
         self.world = self.begin(key="all")
         self.open()
@@ -411,11 +416,13 @@ class CountedTests(SynchronousTestCase):
         self.assertEqual(self.world.phases(), {"s1": "clearing"})
 
     def test_a_further_death_keeps_it_open(self) -> None:
+        """It must be well for as long from then on."""
         self.open()
         self.world.event(SERVICE, "Running")
         self.world.wait(50.0)
         self.assertEqual(self.die(), [])
-        self.assertEqual(self.world.phases(), {"s1": "open"})
+        self.assertEqual(self.world.wait(54.0), [])
+        self.assertEqual(forms(self.world.wait_and_find(1.0, SERVICE, **WELL)), CLOSED)
 
     def test_a_service_that_is_deleted(self) -> None:
         self.open()

@@ -146,6 +146,7 @@ class OpeningTests(SynchronousTestCase):
         self.world.now += HOUR
         self.world.restart(service_rule())
         self.world.stream("Connected")
+        self.assert_held(5.0)
         self.world.listed({SERVICE: None})
         self.assertEqual(self.world.phases(), {})
 
@@ -241,6 +242,18 @@ class ClosingTests(SynchronousTestCase):
         self.assert_closes()
 
     def test_what_a_look_up_tells_while_the_stream_is_down(self) -> None:
+        self.world.stream("Disconnected")
+        self.assertEqual(self.world.found(SERVICE, **WELL).owed, [])
+        self.assert_open(HOUR)
+        self.world.catch_up()
+        self.assert_closes()
+
+    def test_clear_for_zero_waits_for_the_stream_as_well(self) -> None:
+        self.world = World.of(service_rule(for_seconds=0.0, clear_for_seconds=0.0))
+        self.world.catch_up()
+        self.world.event(SERVICE, "Stopped", parents=[], object=DOWN)
+        self.world.found(SERVICE, **DOWN)
+        self.world.uris_asked()
         self.world.stream("Disconnected")
         self.assertEqual(self.world.found(SERVICE, **WELL).owed, [])
         self.assert_open(HOUR)

@@ -117,12 +117,16 @@ class HealthTests(SynchronousTestCase):
         self.assertEqual(found, {"other": "excused", "r": "pending"})
 
     def test_a_container_that_runs_says_nothing_of_its_service(self) -> None:
-        relatives = Relatives(Inventory())
+        inventory = Inventory()
+        inventory.restore([Resource(("main", "service", "s1"), SERVICE)])
+        relatives = Relatives(inventory)
         relatives.use([rule({"type": "service", "health": "ended"})])
         self.assertTrue(relatives.may_have("container"))
         resource = Resource(("main", "container", "c1"), CONTAINER, parents=(SERVICE,))
         change = Change("x", ChangeKind.NEW, None, resource, frozenset({"state"}), 0.0)
         self.assertEqual(list(relatives.of(change)), [])
+        ended = Change("x", ChangeKind.CHANGED, None, resource, frozenset({"ended"}), 0.0)
+        self.assertEqual(len(list(relatives.of(ended))), 1)
 
     def test_siblings_may_read_it(self) -> None:
         """One service of a stack makes it ill, and the rule is about all of them."""

@@ -28,12 +28,16 @@ from tests.rules.world import (
 )
 from tutumwatch.events.inputs import (
     Drop,
+    Found,
     Input,
     Link,
     LinkType,
+    Listed,
+    Looked,
     Message,
     OwedRow,
     Retry,
+    Started,
     Tick,
 )
 from tutumwatch.inventory.links import CATCH_UP_MAX_SECONDS
@@ -332,7 +336,8 @@ class AnyHistoryTests(SynchronousTestCase):
                 told += notices(world.stream(state, stream))
                 if number in restarts_at:
                     told += come_back(world, *rules)
-            said.append([(notice.at, notice.rule, notice.key, notice.form) for notice in told])
+            # What is due at one time may come in any order.
+            said.append(sorted((n.at, n.rule, n.key, n.form.value) for n in told))
         self.assertEqual(said[0], said[1])
 
     @given(st.text(), st.text(), st.floats(0, 1e12))
@@ -484,6 +489,25 @@ class ReplayTests(SynchronousTestCase):
         self.assertEqual(decider.counts["rejected"], 2)
         decider.replay(Message("main", 2, event_bytes(SERVICE), 6.0))
         self.assertEqual(len(decider.inventory), 1)
+
+    def test_what_look_ups_listings_and_ticks_told_is_known_again(self) -> None:
+        world = World.of()
+        looked = Looked("main", SERVICE, 0, Found({"name": "web", "state": "Redeploying"}), 5.0)
+        row = Looked("main", STACK, 0, Found({"name": "shop"}), 6.0)
+        for item in (
+            Started("run", None, 1.0),
+            Message("main", 1, event_bytes(SERVICE, "Redeploying"), 2.0),
+            Link(LinkType.STREAM, "main", "Connected", "", 3.0),
+            looked,
+            Listed("main", (row,), 6.0),
+            Tick(902.0),
+        ):
+            world.decider.replay(item)
+        known = {resource.key[1]: resource for resource in world.decider.inventory}
+        self.assertEqual((known["service"].name, known["stack"].name), ("web", "shop"))
+        deploy = known["service"].deploy
+        self.assertEqual(deploy and deploy.state, "overdue")
+        self.assertEqual(world.decider.counts["rejected"], 0)
 
     def test_nothing_is_said_asked_for_or_waited_for(self) -> None:
         """All that came of it was kept with it."""

@@ -55,6 +55,14 @@ class IgnoredTests(SynchronousTestCase):
         self.world.unanswered(STACK)
         self.assertEqual(forms(notices(self.world.found(SERVICE, **DOWN))), OPENED)
 
+    def test_what_excuses_may_be_looked_up_as_well(self) -> None:
+        self.world = World.of(
+            service_rule(unless={"name": "planned"}), ignores=make_ignores({"stack.name": "test"})
+        )
+        self.world.catch_up()
+        self.world.event(SERVICE, "Stopped", parents=[STACK])
+        self.assertEqual(self.world.uris_asked(), [SERVICE, STACK])
+
     def test_a_condition_of_a_table_that_cannot_be_computed(self) -> None:
         """Nothing is ignored by it, and it is counted."""
         table = {"match": {"type": "service"}, "when": "10 / (target - 7) > 5"}

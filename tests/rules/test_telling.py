@@ -195,6 +195,22 @@ class RerouteTests(SynchronousTestCase):
         self.assertEqual(forms(said), [("pd", TRIGGER)])
         self.assertEqual(world.decider.counts["untold resolves"], 1)
 
+    def test_who_is_told_again_is_told_singly_if_there_is_no_flood(self) -> None:
+        routes = make_routes({"page": ["plain"]})
+        world = World.of(down(routes, notify="page"), routes=routes)
+        world.catch_up()
+        for number in range(11):
+            world.event(f"/api/v1/service/x{number}/", "Stopped", parents=[])
+            world.found(f"/api/v1/service/x{number}/", state="Stopped")
+        for number in range(10):
+            world.event(f"/api/v1/service/x{number}/", "Running", parents=[])
+            world.found(f"/api/v1/service/x{number}/", state="Running")
+        world.wait(100.0)
+        said = self.reroute(world, {"page": ["pd"]})
+        self.assertEqual([(n.notifier, n.key) for n in said], [("plain", "more incidents"), ("pd", "down/main/service/x10")])  # fmt: skip
+        said = self.reroute(world, {"page": ["plain"]})
+        self.assertEqual(forms(said), [("pd", RESOLVE), ("plain", TRIGGER)])
+
     def test_many_are_told_to_others_as_one_group(self) -> None:
         routes = make_routes({"page": ["plain"]})
         world = World.of(down(routes, notify="page"), routes=routes)
@@ -325,6 +341,9 @@ class AbsentTests(SynchronousTestCase):
         self.assertEqual(gone.text, "shop: there is none")
         (back,) = notices(world.event(STACK, "Running", object={"name": "shop"}))
         self.assertEqual(back.text, "shop: there is one again")
+        world.event(STACK, "Terminated", action="delete")
+        (removed,) = notices(world.reload(rule_set()))
+        self.assertEqual(removed.text, "shop is closed: its rule was removed")
         self.assertEqual(world.decider.counts["unrouted"], 0)
 
 

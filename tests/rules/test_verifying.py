@@ -83,7 +83,8 @@ class AskingTests(SynchronousTestCase):
 
     def test_parents_by_which_it_may_be_ignored(self) -> None:
         ignores = make_ignores({"stack.name": "test"})
-        self.assertEqual(self.asked(ignores=ignores), [SERVICE, STACK])
+        asked = self.asked(ignores=ignores, is_stack_known=True)
+        self.assertEqual(asked, [SERVICE, STACK])
         self.world.found(STACK, name="test")
         self.assertEqual(self.world.found(SERVICE, **DOWN).owed, [])
         self.assertEqual(self.world.wait(3600.0), [])

@@ -41,6 +41,7 @@ from tutumwatch.events.inputs import (
     Unsilence,
 )
 from tutumwatch.inventory.inventory import Inventory
+from tutumwatch.rules.acquaintance import met_before
 from tutumwatch.rules.decider import Decider
 from tutumwatch.rules.decisions import Decisions, Need, RecordName, Settled, WaitingRow
 from tutumwatch.rules.ignores import Ignores
@@ -226,7 +227,7 @@ class World:
 
     def remember(self, *streams: str) -> None:
         """Know these streams, and all that their platforms have, from a run before."""
-        records = {(kind, name): b"" for kind in ("greeted", "caught up") for name in streams}
+        records = met_before(streams)
         self.records |= records
         self.decider.restore(records, (), 0, self.now)
 

@@ -299,7 +299,7 @@ class LastResortTests(SynchronousTestCase):
             f"{n} takes no notices: 500 from the server" for n in (SLACK, PAGERDUTY)
         )
         self.assertEqual(
-            self.told(), {CONSOLE: [slack, pagerduty], SLACK: [pagerduty], PAGERDUTY: [slack]}
+            self.told(), {CONSOLE: [pagerduty, slack], SLACK: [pagerduty], PAGERDUTY: [slack]}
         )
 
     def test_over_a_restart(self) -> None:

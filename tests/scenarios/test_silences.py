@@ -394,6 +394,16 @@ class MaintenanceTests(QuietTestCase):
         self.story.wait(HOUR)
         self.assert_told((opens + 2 * HOUR, "node-1 is lost"), (opens + 2 * HOUR, "node-2 is lost"))
 
+    def test_an_end_that_the_clocks_show_twice(self) -> None:
+        """It is the second time: a window is not shorter than it was announced."""
+        midnight = seconds_of(2026, 10, 25)
+        night = NIGHT.replace('"02:00"', '"01:00"').replace('"03:00"', '"02:30"')
+        self.watch(LOST + night, midnight - 3 * HOUR)
+        self.wait_until(midnight + 10 * MINUTE)
+        self.cut()
+        self.wait_until(midnight + 3 * HOUR)
+        self.assert_told((midnight + 1.5 * HOUR, "node-1 is lost"))
+
     def test_at_the_end_of_summer_time_over_a_restart(self) -> None:
         opens = seconds_of(2026, 10, 25)
         self.watch(LOST + NIGHT, opens - HOUR)

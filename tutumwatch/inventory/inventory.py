@@ -81,7 +81,7 @@ class Inventory:
         )
 
     def children_of(self, key: Key) -> Iterator[Resource]:
-        """Give the known resources that name this one as a parent, in an order that restarts keep."""
+        """Give the known resources that name this one as a parent; restarts keep their order."""
         return (self._resources[child] for child in sorted(self._children.get(key, ())))
 
     def take_unsaved(self) -> dict[Key, Resource | None]:

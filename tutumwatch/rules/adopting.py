@@ -198,7 +198,7 @@ class Adopting:
 
     def _judge_everything(self, rule: IncidentRule, now: float, decisions: Decisions) -> None:
         for resource in self._inventory.resources():
-            if rule.may_concern(resource.type) and resource.gone_at is None:
+            if rule.may_concern(resource.type):
                 change_id = f"rule/{rule.name}/{now}/{resource.stream}"
                 self._progress.take(rule, touched(resource, change_id, now), decisions)
 

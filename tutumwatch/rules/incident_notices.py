@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from msgspec.structs import replace
+
 from tutumwatch.inventory.inventory import Inventory
 from tutumwatch.inventory.resource import Change
 from tutumwatch.rules.incident_rules import IncidentRule
@@ -28,7 +30,8 @@ def write_notices(
     :param notifiers: those that are told; the rule has a text for each.
     """
     texts: Mapping[str, Text] = rule.texts if form is Form.TRIGGER else rule.resolve_texts
-    view = View(inventory, change)
+    # How long ago something was, counts from when it is said.
+    view = View(inventory, replace(change, at=now))
     return [
         Notice(
             id=f"{change.id}/{rule.name}/{form.value}/{notifier}/{now}",

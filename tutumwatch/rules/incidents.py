@@ -27,9 +27,11 @@ from tutumwatch.rules.keeping import Keeping
 from tutumwatch.rules.members import IncidentName, Member, MemberName, OpenIncident
 from tutumwatch.rules.membership import Membership
 from tutumwatch.rules.orphans import Orphans
+from tutumwatch.rules.precedence import in_precedence, precedence_of
 from tutumwatch.rules.progress import Progress
 from tutumwatch.rules.records import Records
 from tutumwatch.rules.relatives import Relatives
+from tutumwatch.rules.restraint import Restraint
 from tutumwatch.rules.rule_set import RuleSet
 from tutumwatch.rules.silences import Silences
 from tutumwatch.rules.standing import Judge
@@ -72,6 +74,7 @@ class Incidents:
     keeping: Keeping = attrs.field(init=False)
     _concerned: IncidentIndex = attrs.field(init=False)
     _by_name: dict[str, IncidentRule] = attrs.field(init=False)
+    _places: dict[str, int] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._members = Membership(self.records)
@@ -85,7 +88,6 @@ class Incidents:
             self._inventory,
             self._members,
             self._tallies,
-            self._telling,
             self._absences,
             self._reject_rule,
         )
@@ -93,13 +95,9 @@ class Incidents:
         self._entering = Entering(
             self._inventory, self._members, self._tallies, self._telling, self._excuses.moved
         )
+        restraint = Restraint(self._inventory, self._members, self._silences, self._verifying)
         self._progress = Progress(
-            self._inventory,
-            self._members,
-            self._judge,
-            self._entering,
-            self._silences,
-            self._verifying,
+            self._inventory, self._members, self._judge, self._entering, restraint
         )
         self._counting = Counting(
             self._inventory,
@@ -135,6 +133,7 @@ class Incidents:
         self.rules = self._telling.rules = self._verifying.rules = self._judge.rules = rules
         self._concerned = IncidentIndex(rules.incidents)
         self._by_name = self._concerned.by_name
+        self._places = precedence_of(self._by_name)
         self._relatives.use(list(rules.incidents))
 
     def _reject_rule(self, rule: str, reason: str) -> None:
@@ -218,8 +217,11 @@ class Incidents:
 
     def answer(self, looked: Looked, decisions: Decisions) -> None:
         """Let go on whatever waited for a look-up; what it told was judged already."""
-        for member in self._members.waiting_for(looked.stream, looked.resource_uri):
-            self._progress.answered(self._by_name[member.name[0]], member, looked, decisions)
+        waiting = self._members.waiting_for(looked.stream, looked.resource_uri)
+        for name in in_precedence(waiting, self._places):
+            member = self._members.get(name)
+            if member is not None:
+                self._progress.answered(self._by_name[name[0]], member, looked, decisions)
         self._counting.answer(looked, self._by_name, decisions)
         self._settle_excuses(looked.at, decisions)
 
@@ -248,8 +250,7 @@ class Incidents:
 
     def _go_on_ready(self, stream: str, at: float, decisions: Decisions) -> None:
         self._judge_absences(at, decisions)
-        for name in self._verifying.take_held(stream):
-            self._go_on(name, at, decisions)
+        self._go_on_all(self._verifying.take_held(stream), at, decisions)
         self._settle_excuses(at, decisions)
 
     def greet(self, change: Change, decisions: Decisions) -> None:
@@ -276,12 +277,16 @@ class Incidents:
         self._counting.tick(now)
         for name in self._tallies.tick(now):
             self._end_count(name, now, decisions)
-        for name in list(self._members.timers.take_due(now)):
-            self._go_on(name, now, decisions)
+        self._go_on_all(self._members.timers.take_due(now), now, decisions)
         for incident in list(self._telling.take_repeats(now)):
             self._tell_again(incident, now, decisions)
         decisions.owed += self._telling.tell_groups(now)
         self._settle_excuses(now, decisions)
+
+    def _go_on_all(self, names: Iterable[MemberName], now: float, decisions: Decisions) -> None:
+        known = (member for name in names if (member := self._members.get(name)) is not None)
+        for name in in_precedence(known, self._places):
+            self._go_on(name, now, decisions)
 
     def _go_on(self, name: MemberName, now: float, decisions: Decisions) -> None:
         member = self._members.get(name)
@@ -305,9 +310,8 @@ class Incidents:
     def go_on_withheld(self, by: Iterable[str], now: float, decisions: Decisions) -> None:
         """Take in that silences and mutes ended: what is still so is told."""
         ended = set(by)
-        for member in self._members if ended else ():
-            if member.withheld_by in ended:
-                self._go_on(member.name, now, decisions)
+        withheld = (m.name for m in self._members if m.withheld_by in ended) if ended else ()
+        self._go_on_all(withheld, now, decisions)
         self._settle_excuses(now, decisions)
 
     def resolve_by_hand(self, key: str, now: float, decisions: Decisions) -> int:

@@ -53,7 +53,7 @@ class Orphans:
                 members = self._members.of_incident(name)
                 for member in members:
                     self._members.keep(attrs.evolve(member, is_orphan=True))
-                if not members and name not in resolved and self._telling.get(name) is None:
+                if not members and name not in resolved:
                     resolved.add(name)
                     decisions.owed += self._telling.resolve_orphan(rule, name, subject, at)
         self._end_groups(concerned.values(), at, decisions)

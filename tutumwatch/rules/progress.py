@@ -9,22 +9,20 @@ from __future__ import annotations
 
 import attrs
 
-from tutumwatch.events.inputs import LOOK_UP_DEADLINE_SECONDS, Looked, Unanswered
+from tutumwatch.events.inputs import Looked, Unanswered
 from tutumwatch.inventory.inventory import Inventory
 from tutumwatch.inventory.resource import Change
-from tutumwatch.rules.decisions import Decisions, Need
+from tutumwatch.rules.decisions import Decisions
 from tutumwatch.rules.entering import DELETED, Entering
 from tutumwatch.rules.incident_rules import IncidentRule, RuleForm
 from tutumwatch.rules.matchers import Answer
 from tutumwatch.rules.members import Member, MemberName, Phase
 from tutumwatch.rules.membership import Membership
 from tutumwatch.rules.naming import incident_of
-from tutumwatch.rules.silences import Silences
+from tutumwatch.rules.restraint import Restraint
 from tutumwatch.rules.standing import Judge, Standing
 from tutumwatch.rules.telling import UNVERIFIED
 from tutumwatch.rules.touching import present
-from tutumwatch.rules.verifying import Verifying
-from tutumwatch.rules.view import View
 
 # An end that could not be verified is tried again after this.
 CLEAR_AGAIN_SECONDS = 30.0
@@ -38,8 +36,7 @@ class Progress:
     _members: Membership
     _judge: Judge
     _entering: Entering
-    _silences: Silences
-    verifying: Verifying
+    _restraint: Restraint
 
     def member(self, name: MemberName) -> Member | None:
         """Give a member, or None."""
@@ -119,7 +116,7 @@ class Progress:
         if due <= now:
             self._ripen(rule, member, now, decisions)
         else:
-            self._members.keep(attrs.evolve(member, due=due, withheld_by=None))
+            self._members.keep(attrs.evolve(member, due=due))
 
     def _becomes_excused(
         self, rule: IncidentRule, member: Member, standing: Standing, now: float
@@ -168,9 +165,9 @@ class Progress:
 
     def go_on(self, rule: IncidentRule, member: Member, now: float, decisions: Decisions) -> None:
         """Take a member on whose time has come."""
-        if not self.verifying.may_act(rule, member):
-            self._hold(member)
-        elif member.check is not None:
+        if self._restraint.hold(rule, member):
+            return
+        if member.check is not None:
             failed = attrs.evolve(member.check, uris=frozenset(), failed=True)
             self._checked(rule, attrs.evolve(member, check=failed), now, decisions)
         elif member.phase is Phase.CLEARING:
@@ -199,47 +196,20 @@ class Progress:
     ) -> None:
         """End what was not matched again in time."""
         ending = attrs.evolve(member, phase=Phase.CLEARING, gap_since=now, check=None)
-        if member.phase.is_counted and not self.verifying.may_act(rule, ending):
-            self._hold(ending)
-        else:
+        if not (member.phase.is_counted and self._restraint.hold(rule, ending)):
             self._entering.leave(rule, member, now, decisions)
 
     # -- opening
 
     def _ripen(self, rule: IncidentRule, member: Member, now: float, decisions: Decisions) -> None:
         """Open an incident for a member that was true for long enough, once that is verified."""
-        if not self.verifying.may_act(rule, member):
-            self._hold(member)
-        elif not self._withhold(rule, member, now) and not self._verify(
-            rule, member, now, decisions
+        restraint = self._restraint
+        if not (
+            restraint.hold(rule, member)
+            or restraint.withhold(rule, member, now)
+            or restraint.verify(rule, member, now, decisions)
         ):
             self._open(rule, member, now, decisions)
-
-    def _hold(self, member: Member) -> None:
-        """Let a member wait until its stream is caught up; what it asked before is asked again."""
-        self._members.keep(attrs.evolve(member, due=None, check=None))
-        self.verifying.hold(member)
-
-    def _withhold(self, rule: IncidentRule, member: Member, now: float) -> bool:
-        """Keep a member from opening as long as a silence or a mute says so."""
-        view = View(self._inventory, member.change)
-        by = self._silences.withholding(rule.name, view, now)
-        if by is None:
-            return False
-        due = self._silences.ends_at(by, now)
-        self._members.keep(attrs.evolve(member, withheld_by=by, due=due, check=None))
-        return True
-
-    def _verify(self, rule: IncidentRule, member: Member, now: float, decisions: Decisions) -> bool:
-        """Begin to look up what must be seen before going on; say whether there is any."""
-        check = self.verifying.begin(rule, member)
-        if check is None:
-            return False
-        decisions.needs |= {Need(member.stream, uri, fresh=True) for uri in check.uris}
-        due = now + LOOK_UP_DEADLINE_SECONDS
-        # Nothing withholds it any more: the end of what did must not cut the look-ups short.
-        self._members.keep(attrs.evolve(member, check=check, due=due, withheld_by=None))
-        return True
 
     def answered(
         self, rule: IncidentRule, member: Member, looked: Looked, decisions: Decisions
@@ -253,9 +223,7 @@ class Progress:
         member = attrs.evolve(member, check=check)
         if check.uris:
             self._members.keep(member)
-        elif not self.verifying.may_act(rule, member):
-            self._hold(member)
-        else:
+        elif not self._restraint.hold(rule, member):
             self._checked(rule, member, looked.at, decisions)
 
     def _checked(
@@ -268,7 +236,7 @@ class Progress:
         is_true = standing.answer is Answer.YES and not standing.is_excused
         if member.phase is not Phase.CLEARING and is_true:
             decisions.needs |= standing.needs
-            if not self._withhold(rule, member, now):
+            if not self._restraint.withhold(rule, member, now):
                 marks = (UNVERIFIED,) if failed or standing.is_guessed else ()
                 self._open(rule, member, now, decisions, marks)
         elif member.phase is not Phase.CLEARING or standing.answer is Answer.YES:
@@ -299,9 +267,10 @@ class Progress:
         if ends is not None and ends > now:
             # It was held for another gap before this one.
             self._members.keep(attrs.evolve(member, due=ends))
-        elif not self.verifying.may_act(rule, member):
-            self._hold(member)
-        elif not self._verify(rule, member, now, decisions):
+        elif not (
+            self._restraint.hold(rule, member)
+            or self._restraint.verify(rule, member, now, decisions)
+        ):
             self._checked(rule, member, now, decisions)
 
 

@@ -19,7 +19,6 @@ from tutumwatch.rules.members import IncidentName, Member, Phase
 from tutumwatch.rules.membership import Membership
 from tutumwatch.rules.rule_set import RuleSet
 from tutumwatch.rules.tallies import Tallies
-from tutumwatch.rules.telling import Telling
 from tutumwatch.rules.view import View
 
 # A parent of a parent of a parent: container, service, stack. Parents in a circle end here too.
@@ -52,7 +51,6 @@ class Judge:
     _inventory: Inventory
     _members: Membership
     _tallies: Tallies
-    _telling: Telling
     _absences: Absences
     reject: Callable[[str, str], None]
 
@@ -144,20 +142,18 @@ class Judge:
         since = member.excused_since if member is not None else None
         is_long = since is not None and since + rule.unless_max_seconds <= now
         keys = [change.after.key] if is_long else self._related(change.after)
-        explained_by = self._explain(rule, change.after.key, keys)
+        explained_by = self._explain(rule, keys)
         if explained_by is None:
             return standing
         return attrs.evolve(standing, is_excused=True, explained_by=explained_by)
 
-    def _explain(self, rule: IncidentRule, own: Key, keys: Iterable[Key]) -> IncidentName | None:
+    def _explain(self, rule: IncidentRule, keys: Iterable[Key]) -> IncidentName | None:
         """Find an open incident, of a rule that explains this one, with one of these in it."""
         for key in keys:
             for name in self._members.rules_of(key):
-                if name not in rule.unless_open or (name, key) == (rule.name, own):
-                    continue
                 member = self._members.get((name, key))
-                is_open = member is not None and self._telling.get(member.incident) is not None
-                if member is not None and is_open and member.phase.is_counted:
+                is_named = name in rule.unless_open
+                if is_named and member is not None and member.phase.is_counted:
                     return member.incident
         return None
 

@@ -223,7 +223,9 @@ class Telling:
                     rule, one.key, Form.RESOLVE, *known, [notifier], now, marks
                 )
             else:
-                text = f"{one.name[0]}: {one.about or one.name[1]} is closed: {why}"
+                # Of what is absent there is nothing more to say than the name of its rule.
+                about = one.name[0] if one.about == one.name[0] else f"{one.name[0]}: {one.about}"
+                text = f"{about} is closed: {why}"
                 notices += self._plain(Form.RESOLVE, one.name[0], notifier, one.key, text, now)
         return notices
 

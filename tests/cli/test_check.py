@@ -229,7 +229,7 @@ class PerformedTests(CheckTestCase):
             "(- expected and not said, + said and not expected)\n"
             "  ops: 1 expected, 1 said\n"
             "    - at 3 min 0 s trigger: *\n"
-            "    + at 2 min 0 s trigger 'service down': service web running "
+            "    + at 2 min 0 s trigger 'service down': service web 0/1 running "
             "(key 'service down/main/service/web')\n"
             "1 of 1 test failed\n",
         )
@@ -383,7 +383,7 @@ class NowTests(StoredFileTestCase):
 
         def member(of: Resource, phase: Phase, withheld_by: str | None = None) -> Member:
             name = ("service down", of.key)
-            incident = ("service down", f"service down/main/service/{of.key[2]}")
+            incident = ("service down", f"service down/main/service/{of.name}")
             change = change_of("c", None, of)
             return Member(name, incident, phase, 1.0, change, withheld_by=withheld_by)
 

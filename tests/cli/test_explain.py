@@ -253,6 +253,7 @@ class IncidentTests(ExplainTestCase):
 
     def test_on_and_on(self) -> None:
         """It opens, and is over, in its time."""
+        self.keep(self.shop())
         lines = self.explained(
             self.down,
             event("Running", object=counts(0), at=0),
@@ -261,6 +262,7 @@ class IncidentTests(ExplainTestCase):
             event("Running", object=counts(0), at=200),
             event("Running", object=counts(2), at=210),
             event("Running", object=counts(0), at=300),
+            store=True,
         )
         self.assertEqual(
             [line for line in lines if "service:" not in line],
@@ -281,10 +283,12 @@ class IncidentTests(ExplainTestCase):
 
     def test_at_once(self) -> None:
         at_once = self.down.replace("2m", "0s").replace("30s", "0s")
+        self.keep(self.shop())
         lines = self.explained(
             at_once,
             event("Running", object=counts(0)),
             event("Running", object=counts(2)),
+            store=True,
         )
         self.assertEqual(
             [line for line in lines if "service:" not in line],
@@ -294,6 +298,14 @@ class IncidentTests(ExplainTestCase):
                 'down over: health is "ok", not "down"',
                 "-> console (resolve): up web",
             ],
+        )
+
+    def test_what_it_is_called_by_is_looked_up(self) -> None:
+        at_once = self.down.replace("2m", "0s")
+        (line, *_) = self.only(at_once, event("Running", object=counts(0)))
+        self.assertEqual(
+            line,
+            f"down true; it opens once that is verified: that depends on {SHOP}: would look it up",
         )
 
     def test_what_has_to_be_verified(self) -> None:
@@ -325,7 +337,8 @@ class IncidentTests(ExplainTestCase):
         """Each has the stack of both looked up for itself."""
         self.keep(self.shop())
         rules = self.down.replace("down {{", "{{ stack.name }} {{")
-        api = event("Running", resource_uri="/api/v1/service/api/", object=counts(0), at=0)
+        named = {**counts(0), "name": "api"}
+        api = event("Running", resource_uri="/api/v1/service/api/", object=named, at=0)
         lines = self.explained(
             rules,
             event("Running", object=counts(0), at=0),
@@ -334,9 +347,8 @@ class IncidentTests(ExplainTestCase):
             store=True,
         )
         said = [line for line in lines if "meanwhile" in line]
-        self.assertEqual(
-            said, ["after 2 min 0 s, meanwhile: down: trigger to console: shop web"] * 2
-        )
+        start = "after 2 min 0 s, meanwhile: down: trigger to console: shop"
+        self.assertEqual(said, [f"{start} web", f"{start} api"])
 
     def test_what_is_gone(self) -> None:
         stacks = incident('while = { type = "service" }')
@@ -405,7 +417,8 @@ class IncidentTests(ExplainTestCase):
             "object": {"name": "c", "exit_code": 1},
         }
         runs = {**died, "state": "Running", "object": {"name": "c"}}
-        lines = self.explained(loop, event("Running"), died, died, runs, died)
+        self.keep(self.shop())
+        lines = self.explained(loop, event("Running"), died, died, runs, died, store=True)
         said = [line for line in lines if line.startswith("loop") or "->" in line]
         self.assertEqual(said[1], "loop counted: 1 of 2 within 10 min 0 s")
         self.assertEqual(

@@ -8,6 +8,7 @@ from typing import Any
 
 import attrs
 from click.testing import CliRunner, Result
+from msgspec.structs import replace
 
 from tests.cli.test_outbox import ChangingTestCase
 from tests.config.cases import set_environment
@@ -104,7 +105,7 @@ class ListTests(IncidentsTestCase):
                 "since state rule key told what",
                 "2h 5m open service down key a pd, slack service a",
                 "1m open service down key g - shop/gone",
-                "10m clearing service down key b pd (in 'more') service b; over; about to close",
+                "10m clearing service down key b pd (in 'more') shop/b; over; about to close",
                 "1m pending service down c - service c; opens in 1m",
                 "30s pending service down k - 2 members: service d, service e; about to open",
                 "10s pending service down f - service f; opens once it is certain",
@@ -121,6 +122,39 @@ class ListTests(IncidentsTestCase):
         one = OpenIncident((RULE, "k"), self.now, ("pd",), "k")
         self.keep(one, member("a", Phase.OPEN, 1.0, "k"), member("b", Phase.PENDING, 1.0, "k"))
         self.assertTrue(self.lines()[1].endswith("k    pd    service a"), self.lines())
+
+    def test_several_that_keep_one_open(self) -> None:
+        """What it was about when it opened is one of them."""
+        self.watch()
+        one = OpenIncident((RULE, "k"), self.now, (), "k", {}, "shop/a")
+        self.keep(one, member("a", Phase.OPEN, 1.0, "k"), member("b", Phase.OPEN, 1.0, "k"))
+        self.assertTrue(self.lines()[1].endswith(" 2 members: service a, service b"), self.lines())
+
+    def test_what_was_counted_for_another_is_not_named_instead_of_it(self) -> None:
+        self.watch()
+        died = Resource(
+            ("main", "container", "c1"),
+            "/api/v1/container/c1/",
+            "web-1",
+            parents=("/api/v1/node/n1/", "/api/v1/service/a/"),
+        )
+        counted = member("a", Phase.EXCUSED, 1.0, change=change_of("c", None, died))
+        self.keep(counted)
+        self.assertTrue(self.lines()[1].endswith("service a; excused by its unless"), self.lines())
+        self.assertEqual(self.named(), (None, "/api/v1/service/a/"))
+        nowhere = change_of("c", None, replace(died, parents=None))
+        self.keep(attrs.evolve(counted, change=nowhere))
+        self.assertEqual(self.named(), (None, None))
+        opened = OpenIncident((RULE, "a"), 1.0, (), "a", {}, "shop/web")
+        self.keep(opened, attrs.evolve(counted, phase=Phase.OPEN))
+        self.assertTrue(self.lines()[1].endswith(" shop/web"), self.lines())
+        self.assertEqual(self.named(), (None, "/api/v1/service/a/"))
+
+    def named(self) -> tuple[str | None, str | None]:
+        """Give name and resource_uri of the only member."""
+        (line,) = self.lines("list", "--json")
+        (one,) = json.loads(line)["members"]
+        return one["name"], one["resource_uri"]
 
     def test_json(self) -> None:
         self.watch()

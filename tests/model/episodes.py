@@ -62,15 +62,15 @@ class RandomHistory:
             (2, self._news),
             (4, self._repeat),
             (24, self._crash_at),
-            (11, self._crash),
+            (16, self._crash),
             (4, self._stop),
             (11, self._answers),
             (6, self._link),
             (8, self._rest),
             (7, self._disk),
             (6, self._keys),
-            (8, self._rules),
-            (8, self._silence),
+            (5, self._rules),
+            (4, self._silence),
             (3, self._dead),
             (2, self._outage),
             (2, self._doubt),
@@ -212,15 +212,14 @@ class RandomHistory:
         self._wait(1.0)
 
     def _rules(self) -> None:
-        """Change the rules while the stream is down, once for a reload and once for a start."""
-        for with_reload in (True, False):
+        """Change the rules while the stream is down or not, for a reload and for a start in turn."""
+        for with_reload in (True, False, True, False):
             self._network(self.dice.choice(NETWORK))
             self._wait(0.6, 5.0, 12.0, 20.0)
             self._happen(1)
             self._do(partial(self.history.change_rules, with_reload=with_reload))
             if not with_reload:
-                restart = self._restart()
-                self._do(lambda: self.history.crash(restart))
+                self._do(partial(self.history.crash, self._restart()))
             self._wait(0.6, 6.0)
         self._network(CONNECTED)
 

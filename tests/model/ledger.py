@@ -272,7 +272,7 @@ class Ledger:
         resolve = self._resolve_of(owed)
         if owed.accepted:
             self._end(owed, Fate.DELIVERED)
-        elif resolve is not None:
+        elif resolve is not None and not (owed.doubts and owed.may_vanish):
             require(not owed.doubts, f"{owed} is withdrawn, and somebody may have seen it")
             self._end(owed, Fate.WITHDRAWN)
             self._end(resolve, Fate.WITHDRAWN)

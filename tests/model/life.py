@@ -373,10 +373,11 @@ class Life:
         )
 
     async def _use(self, fresh: Configuration) -> None:
-        self.pipeline.decider.rule_sets[fresh.id] = fresh.rules
-        await self.pipeline.carry_out(Reloaded(fresh.id, self.now()))
+        """Go over to another configuration, in the order of changeover.py."""
         for plan in fresh.notifiers:
             self._services[plan.name].use(plan.notifier, self.destinations[plan.name])
+        self.pipeline.decider.rule_sets[fresh.id] = fresh.rules
+        await self.pipeline.carry_out(Reloaded(fresh.id, self.now()))
         self.stream.redial()
         for deliverer in self.outbox.deliverers.values():
             deliverer.probe_now()

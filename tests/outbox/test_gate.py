@@ -316,6 +316,17 @@ class ParkTests(SynchronousTestCase):
         self.assertTrue(made.is_open(101.0))
         self.assertTrue(made.is_probing)
 
+    def test_it_is_probed_again_if_one_was_under_way_with_the_old_credential(self) -> None:
+        """That one is refused for what is put right by now; the next one is not."""
+        made = gate()
+        made.take(100.0)
+        made.probe_now()
+        made.learn(100.1, [KEY_REFUSED])
+        self.assertTrue(made.is_open(100.1))
+        made.take(100.1)
+        made.learn(100.2, [KEY_REFUSED])
+        self.assertEqual(made.opens_at, 100.2 + 300.0)
+
 
 class UpTests(SynchronousTestCase):
     """Time counts towards giving up only while the destination is known to be up."""

@@ -31,7 +31,7 @@ from tutumwatch.rules.rule_set import RuleSet
 from tutumwatch.settings import Duration
 
 OTHER = "/api/v1/service/s2/"
-KEY = "down/main/service/s1"
+KEY = "down/main/service/shop/web"
 
 
 def down(**more: Any) -> IncidentRule:  # noqa: ANN401 - any key of the table
@@ -68,6 +68,7 @@ def pass_time(world: World, seconds: float) -> list[Notice]:
 def world_of(*rules: IncidentRule, **more: Any) -> World:  # noqa: ANN401 - as World.of
     """Make a world in which a service has just stopped."""
     world = World.of(*(rules or (down(),)), **more)
+    world.found(STACK, name="shop", state="Running")
     world.catch_up()
     world.event(SERVICE, "Stopped", parents=[STACK], object={"name": "web"})
     return world
@@ -198,7 +199,7 @@ class RemovedTests(SynchronousTestCase):
             world = opened(down(notify="plain"), down(name="other", for_seconds=1000.0))
             (said,) = go_on(world, rule_set(down(name="other", for_seconds=1000.0)))
             self.assertEqual((said.notifier, said.form.value, said.key), ("plain", RESOLVE, KEY))
-            self.assertEqual(said.text, "down: service web is closed: its rule was removed")
+            self.assertEqual(said.text, "down: shop/web is closed: its rule was removed")
             self.assertEqual(world.phases(), {"s1": "pending"})
             self.assertFalse([n for kind, n in world.records if kind == "rule" and "down" in n])
 
@@ -228,13 +229,13 @@ class ChangedTests(SynchronousTestCase):
             world = opened()
             (said,) = go_on(world, rule_set(down(while_={"type": "service", "name": "db"})))
             self.assertEqual((said.key, said.form.value), (KEY, RESOLVE))
-            self.assertEqual(said.text, "down: service web is closed: its rule was changed")
+            self.assertEqual(said.text, "down: shop/web is closed: its rule was changed")
 
     def test_what_it_is_not_about_any_more_is_resolved(self) -> None:
         for go_on in WAYS:
             world = opened()
             (said,) = go_on(world, rule_set(down(while_={"type": "node", "state": "Stopped"})))
-            self.assertEqual(said.text, "down: service web is closed: its rule was changed")
+            self.assertEqual(said.text, "down: shop/web is closed: its rule was changed")
 
     def test_what_holds_still_goes_on(self) -> None:
         for go_on in WAYS:
@@ -283,7 +284,7 @@ class ChangedTests(SynchronousTestCase):
                 world = opened()
                 settings = incident_settings(name="down", **other)
                 (said,) = go_on(world, rule_set(incident_rule(settings)))
-                self.assertEqual(said.text, "down: service web is closed: its rule was changed")
+                self.assertEqual(said.text, "down: shop/web is closed: its rule was changed")
                 self.assertEqual(world.phases(), {})
 
     def test_another_excuse_applies_to_what_is_pending(self) -> None:
@@ -329,7 +330,7 @@ class ChangedTests(SynchronousTestCase):
             answer(world)
             world.event(CONTAINER, "Stopped", parents=[SERVICE], object={"exit_code": 1})
             world.wait(100.0)
-            self.assertEqual(world.open_keys(), ["lost/main/service/s1"])
+            self.assertEqual(world.open_keys(), ["lost/main/service/shop/web"])
             go_on(world, rule_set(lost, incident_rule(incident_settings(**loop))))
             pass_time(world, 0.0)
             self.assertEqual(len(world.open_keys()), 2)
@@ -357,7 +358,9 @@ class ChangedTests(SynchronousTestCase):
             world = opened()
             ignores = make_ignores({"name": "web"})
             rules = rule_set(down(severity="info", when='type != "x"'), ignores=ignores)
-            self.assertEqual(forms(go_on(world, rules)), [("plain", RESOLVE)])
+            (said,) = go_on(world, rules)
+            self.assertEqual(said.form.value, RESOLVE)
+            self.assertEqual(said.text, "down: shop/web is closed: it is ignored now")
 
     def test_what_is_counted_and_ignored_now_is_resolved(self) -> None:
         settings: dict[str, Any] = {
@@ -373,7 +376,7 @@ class ChangedTests(SynchronousTestCase):
             world.event(SERVICE, "Not running", object={"name": "web"})
             world.event(CONTAINER, "Stopped", parents=[SERVICE], object={"exit_code": 1})
             answer(world)
-            self.assertEqual(world.open_keys(), ["loop/main/service/s1"])
+            self.assertEqual(world.open_keys(), ["loop/main/service/web"])
             rule = incident_rule(incident_settings(**settings, when='type != "x"'))
             rules = rule_set(rule, ignores=make_ignores({"type": "service", "name": "web"}))
             self.assertEqual(forms(go_on(world, rules)), [("plain", RESOLVE)])
@@ -440,6 +443,29 @@ class KeyTests(SynchronousTestCase):
         self.assertEqual(forms(reload(world, rule_set(narrow))), [("plain", RESOLVE)])
 
 
+class OwnKeyTests(SynchronousTestCase):
+    """Without a ``key`` another rule, or another name of the resource, moves nothing."""
+
+    def test_what_is_open_has_another_name_by_now(self) -> None:
+        for go_on in WAYS:
+            world = opened()
+            world.event(SERVICE, "Stopped", object={"name": "shop-web"})
+            answer(world)
+            self.assertEqual(go_on(world, rule_set(down(when='type != "x"'))), [])
+            self.assertEqual(world.open_keys(), [KEY])
+
+    def test_what_opened_before_its_names_were_known(self) -> None:
+        for go_on in WAYS:
+            world = World.of(down(for_seconds=0.0))
+            world.catch_up()
+            world.event(SERVICE, "Stopped", parents=[STACK], object={"name": "web"})
+            world.wait(10.0)
+            self.assertEqual(world.open_keys(), ["down/main/service/s1"])
+            world.found(STACK, name="shop", state="Running")
+            self.assertEqual(go_on(world, rule_set(down(when='type != "x"'))), [])
+            self.assertEqual(world.open_keys(), ["down/main/service/s1"])
+
+
 class RenamedTests(SynchronousTestCase):
     """``was``: the rule is called otherwise, and all else goes on."""
 
@@ -447,13 +473,13 @@ class RenamedTests(SynchronousTestCase):
         for go_on in WAYS:
             world = opened()
             self.assertEqual(go_on(world, rule_set(down(name="ill", was="down"))), [])
-            self.assertEqual(world.open_keys(), ["ill/main/service/s1"])
+            self.assertEqual(world.open_keys(), ["ill/main/service/shop/web"])
             world.event(SERVICE, "Running", object={"name": "web"})
             (said,) = pass_time(world, 30.0)
             self.assertEqual((said.key, said.rule, said.form.value), (KEY, "ill", RESOLVE))
             world.event(SERVICE, "Stopped", object={"name": "web"})
             (said,) = pass_time(world, 60.0)
-            self.assertEqual((said.key, said.rule), ("ill/main/service/s1", "ill"))
+            self.assertEqual((said.key, said.rule), ("ill/main/service/shop/web", "ill"))
 
     def test_a_pending_one_goes_on(self) -> None:
         for go_on in WAYS:
@@ -482,7 +508,7 @@ class RenamedTests(SynchronousTestCase):
         rules = rule_set(down(name="ill", was="down"), down(name="other", for_seconds=1e6))
         for go_on in (reload, reload, restart, restart):
             self.assertEqual(go_on(world, rules), [])
-            self.assertEqual(world.open_keys(), ["ill/main/service/s1"])
+            self.assertEqual(world.open_keys(), ["ill/main/service/shop/web"])
             names = {name for kind, name in world.records if kind == "rule"}
             self.assertEqual(names, {'["ill"]', '["other"]'})
 
@@ -490,7 +516,9 @@ class RenamedTests(SynchronousTestCase):
         world = world_of(down(), down(name="other"))
         pass_time(world, 60.0)
         self.assertEqual(reload(world, rule_set(down(name="ill", was="down"), down(name="other"))), [])  # fmt: skip
-        self.assertEqual(set(world.open_keys()), {"ill/main/service/s1", "other/main/service/s1"})
+        self.assertEqual(
+            set(world.open_keys()), {"ill/main/service/shop/web", "other/main/service/shop/web"}
+        )
 
     def test_a_rule_that_was_there_already_is_not_the_other_one(self) -> None:
         world = opened(down(), down(name="ill", for_seconds=1e6))
@@ -518,7 +546,7 @@ class LostTests(SynchronousTestCase):
         world = opened()
         world.decider.inventory.forget_others(set(), set())
         (said,) = notices(world.reload(rule_set(down())))
-        self.assertEqual(said.text, "down: service web is closed: nothing is in it")
+        self.assertEqual(said.text, "down: shop/web is closed: nothing is in it")
 
     def test_an_open_one_whose_record_cannot_be_read_opens_again(self) -> None:
         """Its key is the same, so whoever keeps it open hears it once."""

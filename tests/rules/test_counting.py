@@ -78,9 +78,9 @@ class CountTests(SynchronousTestCase):
         world = world_of()
         self.assertEqual(die(world) + die(world), [])
         (said,) = die(world)
-        self.assertEqual((said.key, said.text), ("loop/main/service/s1", "loop: c"))
+        self.assertEqual((said.key, said.text), ("loop/main/service/web", "loop: c"))
         self.assertEqual(die(world), [])
-        self.assertEqual(world.open_keys(), ["loop/main/service/s1"])
+        self.assertEqual(world.open_keys(), ["loop/main/service/web"])
 
     def test_all_containers_of_it_count(self) -> None:
         world = world_of()
@@ -127,7 +127,7 @@ class CountTests(SynchronousTestCase):
             world.event(CONTAINER, "Running", parents=[])
             world.event(CONTAINER, "Stopped", parents=[], object={"name": "c", "exit_code": 1, "service": None})  # fmt: skip
         (said,) = notices(world.found(CONTAINER, state="Stopped", exit_code=1))
-        self.assertEqual(said.key, "loop/main/container/c1")
+        self.assertEqual(said.key, "loop/main/container/c")
 
     def test_without_per_each_counts_for_itself(self) -> None:
         world = world_of(loop(per=None))
@@ -153,7 +153,7 @@ class CountTests(SynchronousTestCase):
         lost = incident_rule(incident_settings(name="lost", while_={"type": "service", "state": "Not running"}, for_seconds=0.0))  # fmt: skip
         world = world_of(lost, loop(unless_open="lost"))
         verify(world)
-        self.assertEqual(world.open_keys(), ["lost/main/service/s1"])
+        self.assertEqual(world.open_keys(), ["lost/main/service/web"])
         self.assertEqual(die(world) + die(world) + die(world), [])
         (member,) = (m for m in world.decider.incidents.members() if m.name[0] == "loop")
         self.assertEqual(member.phase.value, "excused")
@@ -183,7 +183,17 @@ class EndTests(SynchronousTestCase):
             self.assertEqual(world.wait(50.0), [])
             world.event(SERVICE, "Not running", object=ILL)
             self.assertEqual(die(world), [])
-        self.assertEqual(world.open_keys(), ["loop/main/service/s1"])
+        self.assertEqual(world.open_keys(), ["loop/main/service/web"])
+
+    def test_a_part_that_is_well_says_nothing_of_what_it_is_counted_for(self) -> None:
+        """A service that nobody knows, and a container of it that was started again."""
+        each = {"type": "container", "action": "start"}
+        world = World.of(loop(each=each, times=2, clear_for_seconds=0.0))
+        world.catch_up()
+        said = []
+        for _ in range(2):
+            said += notices(world.event(CONTAINER, "Running", parents=[SERVICE], action="start"))
+        self.assertEqual(forms(said + world.wait(100.0)), [("plain", TRIGGER)])
 
     def test_no_further_match(self) -> None:
         world = self.world()

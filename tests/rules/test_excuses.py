@@ -259,7 +259,7 @@ class ExplainedTests(SynchronousTestCase):
         self.begin()
         self.lose()
         self.stop()
-        self.world.resolve("node lost/main/node/n1")
+        self.world.resolve("node lost/main/node/node-1")
         self.assertEqual(self.world.phases(), {"n1": "dismissed", "s1": "pending"})
 
     def test_a_rule_that_is_removed_explains_nothing(self) -> None:

@@ -332,7 +332,7 @@ class KeptTests(SynchronousTestCase):
     def test_a_group_of_which_nobody_knows_what_is_in_it_ends(self) -> None:
         world = flood(11)
         world.wait(10.0)
-        name = next(n for n in world.records if n[0] == "incident" and "s10" in n[1])
+        name = next(n for n in world.records if n[0] == "incident" and "web-10" in n[1])
         world.records[name] = b"?"
         said = notices(world.restart(down()))
         self.assertEqual([(n.key, n.form.value) for n in said], [(MANY, RESOLVE)])

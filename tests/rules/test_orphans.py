@@ -62,7 +62,7 @@ class OrphanTests(SynchronousTestCase):
 
     def test_what_is_well_is_resolved_once(self) -> None:
         world, said = listed(down())
-        self.assertEqual(told(said), [("down/main/service/s1", RESOLVE), GROUP])
+        self.assertEqual(told(said), [("down/main/service/shop/web", RESOLVE), GROUP])
         self.assertEqual(notices(world.listed(CLOUD)), [])
         self.assertEqual(len({notice.id for notice in said}), 2)
 
@@ -82,7 +82,7 @@ class OrphanTests(SynchronousTestCase):
         """The routes may have been others, or what they read."""
         routes = make_routes({"match": {"name": "x"}, "page": "pd"}, {"page": "plain"})
         _, said = listed(down(routes, notify="page"), routes=routes)
-        self.assertEqual(told(said), [("down/main/service/s1", RESOLVE), GROUP])
+        self.assertEqual(told(said), [("down/main/service/shop/web", RESOLVE), GROUP])
 
     def test_nobody_who_would_show_it(self) -> None:
         _, said = listed(down(notify=["plain", "slack"]))
@@ -121,7 +121,7 @@ class IllTests(SynchronousTestCase):
         world = self.world()
         world.wait(30.0)
         said = notices(world.event(SERVICE, "Running"))
-        self.assertEqual(told(said), [("down/main/service/s1", RESOLVE)])
+        self.assertEqual(told(said), [("down/main/service/shop/web", RESOLVE)])
         self.assertEqual(world.wait(1000.0), [])
 
     def test_over_a_restart(self) -> None:
@@ -130,7 +130,28 @@ class IllTests(SynchronousTestCase):
         world.restart(down())
         world.catch_up()
         said = notices(world.event(SERVICE, "Running"))
-        self.assertEqual(told(said), [("down/main/service/s1", RESOLVE)])
+        self.assertEqual(told(said), [("down/main/service/shop/web", RESOLVE)])
+
+    def test_what_came_before_the_listing_is_named_by_it(self) -> None:
+        """The names by which it may be open were not known when it joined."""
+        world = World.of(down(notify="pd"))
+        world.stream("Connected")
+        world.event(SERVICE, "Stopped", parents=[STACK], object={"name": "web"})
+        said = notices(world.listed({**CLOUD, SERVICE: {**WEB, "state": "Stopped"}}))
+        self.assertEqual(told(said), [GROUP])
+        said = notices(world.event(SERVICE, "Running"))
+        self.assertEqual(told(said), [("down/main/service/shop/web", RESOLVE)])
+
+    def test_what_opened_before_the_listing_keeps_the_key_that_was_told(self) -> None:
+        """A listing that takes long; what may be open under its names is resolved."""
+        world = World.of(down(notify="pd"))
+        world.stream("Connected")
+        world.event(SERVICE, "Stopped", parents=[STACK], object={"name": "web"})
+        said = told(world.wait(100.0))
+        self.assertEqual(said, [("down/main/service/s1", TRIGGER)])
+        said = told(notices(world.listed({**CLOUD, SERVICE: {**WEB, "state": "Stopped"}})))
+        self.assertEqual(said, [("down/main/service/shop/web", RESOLVE), GROUP])
+        self.assertEqual(world.open_keys(), ["down/main/service/s1"])
 
     def test_one_that_is_open_already_is_none(self) -> None:
         """A listing is the first of its stream, and not of everything."""
@@ -170,7 +191,7 @@ class FormTests(SynchronousTestCase):
         }
         self.assertEqual(
             self.keys(self.loop(per="service"), cloud),
-            {"loop/main/service/s1", "loop/main/container/c2"},
+            {"loop/main/service/shop/web", "loop/main/container/c2"},
         )
 
     def test_what_has_no_such_parent_is_counted_by_itself(self) -> None:
@@ -203,8 +224,8 @@ class GroupTests(SynchronousTestCase):
         self.assertEqual(
             {key for key, _ in told(said)},
             {
-                "down/main/service/s1",
-                "loop/main/service/s1",
+                "down/main/service/shop/web",
+                "loop/main/service/shop/web",
                 "more incidents",
                 "down after lost",
                 "down after loop",

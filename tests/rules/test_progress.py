@@ -561,7 +561,7 @@ class DismissedTests(ServiceTestCase):
         """Open an incident, and close it by hand."""
         super().setUp()
         self.open()
-        (text,) = texts(self.world.resolve("service down/main/service/s1"))
+        (text,) = texts(self.world.resolve("service down/main/service/web"))
         self.assertTrue(text.endswith(": resolved by hand"), text)
         self.assertEqual(self.world.phases(), {"s1": "dismissed"})
 
@@ -587,7 +587,7 @@ class DismissedTests(ServiceTestCase):
     def test_clear_for_zero_counts_any(self) -> None:
         self.world = self.begin(clear_for_seconds=0.0)
         self.open()
-        self.world.resolve("service down/main/service/s1")
+        self.world.resolve("service down/main/service/web")
         self.run_again()
         self.assert_quiet()
 

@@ -12,6 +12,7 @@ from tutumwatch.events.inputs import Found, Link, LinkType, Looked
 from tutumwatch.inventory.inventory import Inventory
 from tutumwatch.inventory.resource import Change, ChangeKind, Resource
 from tutumwatch.rules.summary import WANTED, name_of, outcome_of, summary_of
+from tutumwatch.rules.touching import touched
 from tutumwatch.rules.view import Unknown, View
 
 ACTION = "/api/v1/action/a1/"
@@ -169,6 +170,18 @@ class ServiceTests(SummaryTestCase):
             SERVICE, name="web", stack=STACK, running_num_containers=1, target_num_containers=3
         )
         self.assert_said(self.platform.event(SERVICE, "Running"), "shop/web running")
+
+    def test_counts_by_which_it_is_ill_though_its_state_says_running(self) -> None:
+        """Whoever is told that it is down sees why."""
+        for running, said in ((0, "shop/web 0/3 running"), (2, "shop/web 2/3 running")):
+            self.assert_said(self.service("Running", running), said)
+            self.assert_said(self.service("Running", running), said)
+        self.service("Partly running", 2)
+        self.assert_said(self.service("Running", 3, target=4), "shop/web 3/4 running")
+        self.assert_said(self.platform.event(SERVICE, "Running"), "shop/web 3/4 running")
+        known = self.platform.inventory.get(("main", "service", "s1"))
+        assert known is not None
+        self.assert_said(touched(known, "", known.seen), "shop/web 3/4 running")
 
     def test_counts_that_are_none(self) -> None:
         self.platform.know(SERVICE, name="web", running_num_containers=3)

@@ -124,7 +124,7 @@ class KeptTests(SynchronousTestCase):
     def test_a_rule_that_wants_fewer_of_them_now(self) -> None:
         world = self.world(3)
         self.assertEqual(notices(world.reload(rule_set(loop(times=2)))), [])
-        self.assertEqual(world.open_keys(), ["loop/main/service/s1"])
+        self.assertEqual(world.open_keys(), ["loop/main/service/web"])
 
     def test_a_rule_that_counts_longer_now(self) -> None:
         world = self.world(3)

@@ -75,7 +75,7 @@ class RepeatTests(SynchronousTestCase):
         self.assertEqual([n.at for n in said], [4600.0, 8200.0])
         self.assertEqual(forms(said), [("plain", TRIGGER)] * 2)
         self.assertEqual(len({n.id for n in said}), 2)
-        self.assertEqual({n.key for n in said}, {"down/main/service/s1"})
+        self.assertEqual({n.key for n in said}, {"down/main/service/shop/web"})
 
     def test_the_end_ends_it(self) -> None:
         world = self.world()
@@ -149,9 +149,9 @@ class RerouteTests(SynchronousTestCase):
         self.assertEqual(forms(said), [("plain", RESOLVE), ("pd", TRIGGER)])
         self.assertEqual(
             [n.text for n in said],
-            ["down: service web is closed: others are told of it now", "web down"],
+            ["down: shop/web is closed: others are told of it now", "web down"],
         )
-        self.assertEqual({n.key for n in said}, {"down/main/service/s1"})
+        self.assertEqual({n.key for n in said}, {"down/main/service/shop/web"})
         self.assertEqual(forms(stop(world, "Running")), [("pd", RESOLVE)])
 
     def test_who_stays_hears_nothing(self) -> None:
@@ -164,12 +164,13 @@ class RerouteTests(SynchronousTestCase):
     def test_a_restart_under_the_same_rules_says_nothing(self) -> None:
         routes = make_routes(*TEAMS)
         world = self.world(*TEAMS)
-        self.assertEqual(world.open_keys(), ["down/main/service/s1"])
+        self.assertEqual(world.open_keys(), ["down/main/service/shop/web"])
         again = world.restart_under(rule_set(down(routes, notify="page"), routes=routes))
         self.assertEqual(again.owed, [])
 
     def test_a_route_that_depends_on_what_is_not_known_changes_nothing(self) -> None:
         world = self.world()
+        world.event(SERVICE, "Stopped", parents=["/api/v1/stack/k9/"])
         self.assertEqual(self.reroute(world, {"match": {"stack.name": "x"}, "page": ["pd"]}, {"page": ["slack"]}), [])  # fmt: skip
         self.assertEqual(forms(stop(world, "Running")), [("plain", RESOLVE)])
 
@@ -243,7 +244,7 @@ class UnroutedTests(SynchronousTestCase):
         world = self.world(down(routes, notify="page"), routes)
         self.assertEqual(world.decider.counts["unrouted"], 1)
         self.assertEqual(world.decider.incidents.unrouted, "rule 'down': shop/web")
-        self.assertEqual(world.open_keys(), ["down/main/service/s1"])
+        self.assertEqual(world.open_keys(), ["down/main/service/shop/web"])
 
     def test_a_rule_whose_notifiers_are_all_off_is_no_accident(self) -> None:
         world = self.world(down(notify="off"), Routes())
@@ -354,7 +355,7 @@ class DeadLetterTests(SynchronousTestCase):
         world = World.of(down())
         world.catch_up()
         stop(world)
-        for key, kind in (("down/main/service/s1", Revived), ("more incidents", Dropped)):
+        for key, kind in (("down/main/service/shop/web", Revived), ("more incidents", Dropped)):
             row = OwedRow(1, TRIGGER, "down", key)
             (owed,) = world.decide(Retry((row,), world.now)).owed
             self.assertIsInstance(owed, kind)

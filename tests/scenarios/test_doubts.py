@@ -129,7 +129,7 @@ class FailingTextTests(DoubtTestCase):
         self.story.restart()
         self.assertEqual(self.page(), "web is down")
         (notice,) = self.told(PAGERDUTY)
-        self.assertEqual(notice.key, "/".join(("down", *self.story.known("service", "web"))))
+        self.assertEqual(notice.key, "down/main/service/shop/web")
         self.rise()
         self.story.wait(5 * MINUTE)
         self.assertEqual(self.story.open_pages(), [])

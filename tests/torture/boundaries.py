@@ -22,12 +22,15 @@ class Doom(msgspec.Struct, frozen=True):
     """How a watcher is to kill itself: in the ``number``-th transaction that ran ``statement``.
 
     ``statement`` is a part of the SQL. ``after_seconds``: how long after COMMIT began.
+    ``when_caught_up``: those count that come once the platform has told all that it has, for no
+    incident opens before that.
     """
 
     moment: Moment
     statement: str = ""
     number: int = 1
     after_seconds: float = 0.0
+    when_caught_up: bool = False
 
 
 class Outside(Enum):

@@ -199,7 +199,8 @@ class BookkeepingPagerDuty(FakePagerDuty):
         effect = {(False, True): "opened", (True, False): "closed"}.get((before, after), "")
         action, text, lost = body["event_type"], body["description"], self.mood.lost_answer
         event = Paged(self.mood.life, action, key, text, effect, lost)
-        if any((event.key, event.text) == (old.key, old.text) for old in self.paged):
+        before_it = next((old for old in reversed(self.paged) if old.key == key), None)
+        if before_it is not None and (action, text) == (before_it.action, before_it.text):
             self.mood.said_again()
         self.paged.append(event)
         return answer

@@ -21,6 +21,7 @@ from tutumwatch.events.inputs import Listed, Message
 from tutumwatch.outbox.sqlite.codec import decode_notice
 from tutumwatch.outbox.sqlite.rows import DEAD
 from tutumwatch.outbox.sqlite.store import SQLiteStore, connect
+from tutumwatch.rules.grouping import MANY
 
 # How a text ends that tells of what a listing found.
 LATE = " (late)"
@@ -204,25 +205,42 @@ def repeats_of(said: Sequence[Said], refused: Sequence[Said] = ()) -> Repeats:
 def paging_faults(
     paged: Sequence[Paged], open_keys: Iterable[str], broken: AbstractSet[str], life: int
 ) -> Iterator[Violation]:
-    """Find what PagerDuty was told that opened twice, closed too early, or stays as it is not."""
+    """Find what PagerDuty was told that opened twice, closed too early, or stays as it is not.
+
+    Incidents are told of one by one, or as the group with the key MANY.
+    """
+    yield from _wrong_effects([event for event in paged if event.key != MANY])
+    yield from out_of_order([_as_said(event, event.text) for event in paged])
+    is_open = set(open_keys)
+    for key in is_open - broken - {MANY}:
+        yield Violation(f"{key}: well, and its incident is open", life)
+    grouped = broken - is_open
+    if MANY not in is_open:
+        for key in grouped:
+            yield Violation(f"{key}: broken, and no incident is open", life, is_loss=True)
+    elif not grouped:
+        yield Violation(f"{MANY}: open, and there are none", life)
+
+
+def _wrong_effects(paged: Sequence[Paged]) -> Iterator[Violation]:
     opened_by: dict[str, str] = {}
     seen: set[tuple[str, str]] = set()
+    told_keys: set[str] = set()
     for event in paged:
         name = f"{event.action} of {event.key} ({event.text})"
         is_repeat = (event.key, event.text) in seen
+        # With an empty store the watcher resolves what a process before it may have opened.
+        is_orphan = event.action == "resolve" and event.key not in told_keys
         seen.add((event.key, event.text))
+        told_keys.add(event.key)
         if is_repeat and event.effect:
             yield Violation(f"{name}: repeated, and {event.effect} an incident", event.life)
         elif event.effect == "opened":
             opened_by[event.key] = event.text
         elif event.effect == "closed" and not _comes_after(event.text, opened_by[event.key]):
             yield Violation(f"{name}: closed what was opened later", event.life)
-        elif not event.effect and not is_repeat:
+        elif not event.effect and not is_repeat and not is_orphan:
             yield Violation(f"{name}: had no effect", event.life)
-    for key in broken ^ set(open_keys):
-        is_loss = key in broken
-        what = "broken, and no incident is open" if is_loss else "well, and its incident is open"
-        yield Violation(f"{key}: {what}", life, is_loss)
 
 
 def _comes_after(text: str, earlier: str) -> bool:
@@ -230,6 +248,23 @@ def _comes_after(text: str, earlier: str) -> bool:
     return told is not None and before is not None and told[1] > before[1]
 
 
+def _as_said(event: Paged, line: str) -> Said:
+    return Said(event.life, (line,), event.lost_answer)
+
+
 def paging_repeats(paged: Sequence[Paged]) -> Repeats:
-    """Count the events that repeat what was accepted before."""
-    return repeats_of([Said(event.life, (event.text,), event.lost_answer) for event in paged])
+    """Count the events that repeat what was accepted before.
+
+    What is said of a group may be said again of the next one: only one that follows its like
+    repeats it.
+    """
+    said: list[Said] = []
+    last, number = ("", ""), 0
+    for event in paged:
+        line = event.text
+        if event.key == MANY:
+            number += (event.action, event.text) != last
+            last = (event.action, event.text)
+            line = f"/group/ is {event.action}-{number}"
+        said.append(_as_said(event, line))
+    return repeats_of(said)

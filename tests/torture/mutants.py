@@ -121,10 +121,10 @@ MUTANTS = (
         "timer in memory only",
         (
             Change(
-                "tutumwatch/rules/incidents.py",
-                "        self._members[member.name] = member\n"
-                "        self._unsaved[record_of(MEMBER, *member.name)] = encode(member)\n",
-                "        self._members[member.name] = member\n",
+                "tutumwatch/rules/membership.py",
+                "        self._records.put(record_of(MEMBER, *member.name), encode(member))\n"
+                "        if member.due is None:\n",
+                "        if member.due is None:\n",
             ),
         ),
     ),
@@ -132,10 +132,10 @@ MUTANTS = (
         "open incident in memory only",
         (
             Change(
-                "tutumwatch/rules/incidents.py",
-                "        self._open[member.incident] = opened\n"
-                "        self._unsaved[record_of(OPEN, *member.incident)] = encode(opened)\n",
-                "        self._open[member.incident] = opened\n",
+                "tutumwatch/rules/telling.py",
+                "        self._open[one.name] = one\n"
+                "        self._records.put(record_of(OPEN, *one.name), encode(one))\n",
+                "        self._open[one.name] = one\n",
             ),
         ),
     ),
@@ -244,6 +244,56 @@ MUTANTS = (
                 "tutumwatch/restart.py",
                 "        decider.remember_uuids(item)\n",
                 "        del item\n",
+            ),
+        ),
+    ),
+    Mutant(
+        "incident opened without a look-up",
+        (
+            Change(
+                "tutumwatch/rules/restraint.py",
+                "        check = self._verifying.begin(rule, member)\n",
+                "        check = None\n",
+            ),
+        ),
+    ),
+    Mutant(
+        "timer of a stream acts before it is caught up",
+        (
+            Change(
+                "tutumwatch/rules/restraint.py",
+                "        if self._verifying.may_act(rule, member):\n",
+                "        if self._verifying is not None:\n",
+            ),
+        ),
+    ),
+    Mutant(
+        "members of a group forgotten at a restart",
+        (
+            Change(
+                "tutumwatch/rules/grouping.py",
+                "                self._members.setdefault((notifier, key), {})[one.name] = None\n",
+                "                self._members.setdefault((notifier, key), {})\n",
+            ),
+        ),
+    ),
+    Mutant(
+        "group closed with its first member",
+        (
+            Change(
+                "tutumwatch/rules/grouping.py",
+                "        if not self._members[name]:\n",
+                "        if name in self._members:\n",
+            ),
+        ),
+    ),
+    Mutant(
+        "silence ended, and nothing told",
+        (
+            Change(
+                "tutumwatch/rules/incidents.py",
+                "if m.withheld_by in ended) if ended else ()",
+                "if m.withheld_by in ended) if not ended else ()",
             ),
         ),
     ),

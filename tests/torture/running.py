@@ -12,7 +12,7 @@ import attrs
 from twisted.internet.defer import Deferred, gatherResults
 
 from tests.torture.boundaries import BOUNDARIES, Boundary
-from tests.torture.world import World
+from tests.torture.world import CONCURRENCIES, World
 
 KILLS_IN_A_WORLD_COUNT = 17
 WORLDS_AT_ONCE_COUNT = 2
@@ -24,8 +24,8 @@ class Row:
 
     kills: int = 0
     lost: int = 0
-    repeats: list[int] = attrs.field(factory=lambda: [0, 0, 0])
-    most: list[int] = attrs.field(factory=lambda: [0, 0, 0])
+    repeats: list[int] = attrs.field(factory=lambda: [0] * len(CONCURRENCIES))
+    most: list[int] = attrs.field(factory=lambda: [0] * len(CONCURRENCIES))
 
 
 @attrs.define
@@ -66,7 +66,7 @@ class Report:
         return sum(row.kills for row in self.rows.values())
 
     def table(self) -> str:
-        """Write the table; repeats are those of ops / hook / PagerDuty."""
+        """Write the table; repeats are those of ops / hook / PagerDuty / that for many."""
         lines = [f"{'boundary':<58}{'kills':>6}{'lost':>6}{'repeats':>12}{'most a kill':>13}"]
         order = [boundary.name for boundary in BOUNDARIES]
         for name in sorted(self.rows, key=lambda n: order.index(n) if n in order else len(order)):
@@ -74,8 +74,9 @@ class Report:
             repeats, most = ("/".join(map(str, counts)) for counts in (row.repeats, row.most))
             lines.append(f"{name:<58}{row.kills:>6}{row.lost:>6}{repeats:>12}{most:>13}")
         lost = sum(row.lost for row in self.rows.values())
-        repeats = "/".join(str(sum(row.repeats[i] for row in self.rows.values())) for i in range(3))
-        most = "/".join(str(max(row.most[i] for row in self.rows.values())) for i in range(3))
+        places, rows = range(len(CONCURRENCIES)), self.rows.values()
+        repeats = "/".join(str(sum(row.repeats[i] for row in rows)) for i in places)
+        most = "/".join(str(max(row.most[i] for row in rows)) for i in places)
         lines.append(f"{'all':<58}{self.kill_count:>6}{lost:>6}{repeats:>12}{most:>13}")
         lines.append(f"{self.committed_count} events were committed; seed {self.seed}")
         return "\n".join(lines)

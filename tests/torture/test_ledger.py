@@ -20,6 +20,7 @@ from tests.torture.ledger import (
     told_too_soon,
 )
 from tests.torture.running import plan
+from tutumwatch.rules.grouping import MANY
 
 A, B = "/api/v1/service/a/", "/api/v1/service/b/"
 
@@ -144,16 +145,26 @@ class PagingTests(SynchronousTestCase):
             [f"trigger of {A} ({text(A, 1)}): repeated, and opened an incident"],
         )
 
+    def test_a_resolve_of_what_was_never_told_is_right(self) -> None:
+        """With an empty store, what a process before us may have opened is resolved."""
+        self.assertEqual(self.faults(paged("resolve", 2, "")), [])
+
     def test_a_resolve_before_its_trigger_is_wrong(self) -> None:
+        early, late = paged("resolve", 2, ""), paged("trigger", 1, "opened")
+        self.assertIn(
+            f"{A}: event 1 told after 2", self.faults(early, late, is_open=True, is_broken=True)
+        )
+
+    def test_a_resolve_of_what_is_closed_is_wrong(self) -> None:
         self.assertEqual(
-            self.faults(paged("resolve", 2, "")),
-            [f"resolve of {A} ({text(A, 2)}): had no effect"],
+            self.faults(OPENED, CLOSED, paged("resolve", 3, "")),
+            [f"resolve of {A} ({text(A, 3)}): had no effect"],
         )
 
     def test_an_old_resolve_that_closes_what_is_newer_is_wrong(self) -> None:
         self.assertEqual(
-            self.faults(paged("trigger", 3, "opened"), CLOSED),
-            [f"resolve of {A} ({text(A, 2)}): closed what was opened later"],
+            self.faults(paged("trigger", 3, "opened"), CLOSED)[0],
+            f"resolve of {A} ({text(A, 2)}): closed what was opened later",
         )
 
     def test_a_second_trigger_while_one_is_open_is_wrong(self) -> None:
@@ -169,6 +180,41 @@ class PagingTests(SynchronousTestCase):
     def test_repeats_are_counted_by_the_life_that_sent_them_first(self) -> None:
         events = [OPENED, paged("trigger", 1, "", life=2), CLOSED]
         self.assertEqual(paging_repeats(events).counts(), {1: 1})
+
+
+def of_group(action: str, effect: str, life: int = 1, *, lost_answer: bool = False) -> Paged:
+    """Make an event about a group that PagerDuty accepted."""
+    said_of = {"trigger": f"{MANY}: 2 are open", "resolve": f"{MANY}: all are over"}
+    return Paged(life, action, MANY, said_of[action], effect, lost_answer)
+
+
+class GroupTests(SynchronousTestCase):
+    """What is told of together is open as long as something broken is not open by itself."""
+
+    def faults(self, *open_keys: str, broken: Iterable[str]) -> list[str]:
+        """Give what is wrong with what is open."""
+        return [violation.what for violation in paging_faults([], open_keys, set(broken), 1)]
+
+    def test_a_group_stands_for_what_is_not_open_by_itself(self) -> None:
+        self.assertEqual(self.faults(A, MANY, broken=[A, B]), [])
+
+    def test_one_that_stands_for_nothing_is_wrong(self) -> None:
+        self.assertEqual(self.faults(A, MANY, broken=[A]), [f"{MANY}: open, and there are none"])
+
+    def test_it_does_not_stand_for_what_is_well(self) -> None:
+        self.assertEqual(self.faults(A, MANY, broken=[B]), [f"{A}: well, and its incident is open"])
+
+    def test_what_is_said_of_it_may_be_said_of_the_next_one(self) -> None:
+        opened, closed = of_group("trigger", "opened"), of_group("resolve", "closed")
+        repeats = paging_repeats([opened, closed, opened, closed])
+        self.assertEqual((repeats.counts(), repeats.violations), ({}, []))
+        self.assertEqual(list(paging_faults([opened, closed, opened, closed], [], set(), 1)), [])
+
+    def test_what_follows_its_like_repeats_it(self) -> None:
+        closed = of_group("resolve", "closed")
+        self.assertEqual(paging_repeats([closed, of_group("resolve", "", life=2)]).counts(), {1: 1})
+        (found,) = paging_repeats([closed, of_group("resolve", "")]).violations
+        self.assertIn("said twice in one life", found.what)
 
 
 class PlanTests(SynchronousTestCase):

@@ -26,8 +26,27 @@ from tests.outbox.cases import (
     open_store,
     told,
 )
-from tests.rules.world import DESTINATIONS, incident_rule, incident_settings, message_rule
-from tutumwatch.events.inputs import CONNECTED, DISCONNECTED, Link, LinkType, Message, Tick
+from tests.rules.world import (
+    DESTINATIONS,
+    incident_rule,
+    incident_settings,
+    message_rule,
+    rule_set,
+    service_rule,
+)
+from tutumwatch.events.inputs import (
+    CONNECTED,
+    DISCONNECTED,
+    Found,
+    Link,
+    LinkType,
+    Listed,
+    Looked,
+    Message,
+    Silence,
+    Tick,
+    Unsilence,
+)
 from tutumwatch.inventory.inventory import Inventory
 from tutumwatch.inventory.resource import Resource
 from tutumwatch.notifiers.contract import Pace
@@ -38,7 +57,8 @@ from tutumwatch.outbox.sqlite.store import SQLiteStore, connect
 from tutumwatch.restart import restore
 from tutumwatch.rules.decider import Decider
 from tutumwatch.rules.decisions import Decisions, Owed
-from tutumwatch.rules.incidents import Incidents
+from tutumwatch.rules.incident_rules import IncidentRule
+from tutumwatch.rules.messages import MessageRule
 from tutumwatch.rules.notice import Form, Notice
 
 BATCHES = Pace(batch_count=20, batch_above_count=10)
@@ -295,8 +315,16 @@ class WithdrawalTests(KilledTestCase):
         self.assertEqual(destination.batches, told("trigger", "trigger", "resolve"))
 
 
-class MemoryTests(KilledTestCase):
-    """What rules and inventory know outlives a kill."""
+def stopped(name: str, state: str = "Stopped") -> tuple[str, dict[str, object]]:
+    """Give the resource_uri of a service, and what the platform says of it."""
+    return f"/api/v1/service/{name}/", {"name": name, "state": state, "stack": None}
+
+
+class RememberingTestCase(KilledTestCase):
+    """Gives each test a decider that keeps what it knows in the store."""
+
+    rule: IncidentRule
+    messages: Sequence[MessageRule] = ()
 
     def setUp(self) -> None:
         """Begin the first life of a decider."""
@@ -306,12 +334,7 @@ class MemoryTests(KilledTestCase):
 
     def decider_of(self, store: SQLiteStore) -> Decider:
         """Make a decider that knows what a store holds."""
-        rule = incident_rule(incident_settings(for_seconds=120.0, clear_for_seconds=5.0))
-        inventory = Inventory()
-        incidents = Incidents({rule.name: rule}, inventory, DESTINATIONS)
-        inventory.is_needed = incidents.is_needed
-        text = "{{ state }}"
-        decider = Decider(inventory, incidents, [message_rule(text=text)])
+        decider = Decider(Inventory(), rule_set(self.rule, *self.messages))
         restore(decider, store.restore(), {"main"}, set(DESTINATIONS), self.now())
         return decider
 
@@ -342,6 +365,13 @@ class MemoryTests(KilledTestCase):
         """Give the state of a service as it is known."""
         known: Resource | None = self.decider.inventory.get(("main", "service", uuid))
         return known.state if known is not None else None
+
+
+class MemoryTests(RememberingTestCase):
+    """What rules and inventory know outlives a kill."""
+
+    rule = incident_rule(incident_settings(for_seconds=120.0, clear_for_seconds=5.0))
+    messages = (message_rule(text="{{ state }}"),)
 
     def test_a_timer_goes_on(self) -> None:
         """An incident opens two minutes after it began, whatever happened in between."""
@@ -402,3 +432,109 @@ class MemoryTests(KilledTestCase):
             self.decider = self.decider_of(self.open_file(file))
             known = [self.state_of(str(number)) for number in range(1200)]
             self.assertEqual(known.count("Running"), 1200, file)
+
+
+class IncidentTests(RememberingTestCase):
+    """No incident opens or ends by what may be old; what a life was about to do, the next does."""
+
+    rule = service_rule()
+
+    def listed(self, *services: tuple[str, dict[str, object]]) -> list[str]:
+        """Connect, and hear of all that the platform has; give what that says."""
+        rows = [Looked("main", uri, 10**6, Found(it), self.now()) for uri, it in services]
+        return self.decide(self.link(CONNECTED), Listed("main", tuple(rows), self.now()))
+
+    def found(self, *services: tuple[str, dict[str, object]]) -> list[str]:
+        """Let look-ups be answered; give what that says."""
+        looked = [Looked("main", uri, 10**6, Found(it), self.now()) for uri, it in services]
+        return self.decide(*looked)
+
+    def wait(self, seconds: float) -> list[str]:
+        """Let time pass, and what is due then be done; give what that says."""
+        self.pass_seconds(seconds, seconds)
+        return self.decide(Tick(self.now()))
+
+    def begin(self, *names: str) -> None:
+        """Catch up, and let services be stopped."""
+        self.listed(*(stopped(name, "Running") for name in names))
+        self.found(*(stopped(name) for name in names))
+
+    def test_what_is_due_opens_when_a_look_up_has_confirmed_it(self) -> None:
+        self.begin("web")
+        self.assertEqual(self.wait(120), [])
+        self.assertEqual(self.found(stopped("web")), ["web is Stopped"])
+
+    def test_what_a_look_up_denies_does_not_open(self) -> None:
+        self.begin("web")
+        self.wait(120)
+        self.assertEqual(self.found(stopped("web", "Running")) + self.wait(30), [])
+
+    def test_a_look_up_that_a_kill_cut_short_is_made_again(self) -> None:
+        self.begin("web")
+        self.wait(120)
+        self.kill()
+        self.assertEqual(self.listed(stopped("web")), [])
+        self.assertEqual(self.found(stopped("web")), ["web is Stopped"])
+
+    def test_what_came_due_while_we_were_gone_waits_until_we_have_caught_up(self) -> None:
+        """It may be over by then."""
+        self.begin("web")
+        self.kill()
+        self.assertEqual(self.wait(180), [])
+        self.assertEqual(self.decide(self.link(CONNECTED), Tick(self.now())), [])
+        self.assertEqual(self.wait(10), [])
+        self.assertEqual(self.listed(stopped("web", "Running")) + self.wait(30), [])
+
+    def open_many(self) -> list[str]:
+        """Open a dozen incidents at once: ten singly, and a group of two that is told of."""
+        names = [f"s{number}" for number in range(12)]
+        self.begin(*names)
+        self.wait(120)
+        self.assertEqual(len(self.found(*map(stopped, names))), 10)
+        self.assertIn("more incidents: 2 are open", "".join(self.wait(5)))
+        return names
+
+    def close(self, *names: str) -> list[str]:
+        """Let services be well for long enough; give what that says."""
+        well = [stopped(name, "Running") for name in names]
+        self.found(*well)
+        self.wait(30)
+        return self.found(*well)
+
+    def test_a_group_is_closed_in_another_life(self) -> None:
+        *singly, last, very_last = self.open_many()
+        self.kill()
+        self.listed(*(stopped(name) for name in (*singly, last, very_last)))
+        self.assertEqual(self.close(last), [])
+        self.assertEqual(self.close(very_last), ["more incidents: all are over"])
+        self.assertEqual(len(self.close(*singly)), 10)
+
+    def test_who_was_told_of_a_group_is_told_of_no_member(self) -> None:
+        """A kill between the ends of its members changes nothing."""
+        *_, last, very_last = self.open_many()
+        self.assertEqual(self.close(last), [])
+        self.kill()
+        self.listed(stopped(last, "Running"), stopped(very_last))
+        self.assertEqual(self.close(very_last), ["more incidents: all are over"])
+
+    def silence(self) -> None:
+        """Silence everything for an hour."""
+        ends = self.now() + 3600.0
+        self.decide(Silence("s1", {"type": "service"}, self.now(), ends, "", "ops", self.now()))
+
+    def withhold(self) -> None:
+        """Let an incident ripen within a silence, and be killed."""
+        self.begin("web")
+        self.silence()
+        self.assertEqual(self.wait(120) + self.found(stopped("web")), [])
+        self.kill()
+        self.assertEqual(self.listed(stopped("web")) + self.found(stopped("web")), [])
+
+    def test_what_a_silence_withheld_is_told_when_it_ends(self) -> None:
+        self.withhold()
+        self.assertEqual(self.wait(3600) + self.found(stopped("web")), ["web is Stopped"])
+
+    def test_what_a_silence_withheld_is_told_when_a_person_ends_it(self) -> None:
+        self.withhold()
+        told_then = self.decide(Unsilence("s1", self.now()))
+        self.assertEqual(told_then + self.found(stopped("web")), ["web is Stopped"])

@@ -1,8 +1,9 @@
 """A watcher that kills itself, for good and at once, at a boundary of its own store.
 
-``python -m tests.torture.victim CONFIGURATION DOOM``; DOOM is the JSON of a
-:class:`tests.torture.boundaries.Doom`, or ``null`` for a watcher that nothing ails. SIGTERM stops
-it as it stops tutumwatch; SIGUSR1 lets it save its inventory, which it would do once a minute.
+``python -m tests.torture.victim CONFIGURATION DOOM AHEAD``; DOOM is the JSON of a
+:class:`tests.torture.boundaries.Doom`, or ``null`` for a watcher that nothing ails; AHEAD is by how
+many seconds its wall clock is ahead. SIGTERM stops it as it stops tutumwatch; SIGUSR1 lets it save
+its inventory, which it would do once a minute.
 """
 
 from __future__ import annotations
@@ -21,47 +22,26 @@ import attrs
 import msgspec
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import globalLogBeginner
+from zope.interface import directlyProvides, providedBy
 
 from tests.torture.boundaries import Doom, Moment
 from tutumwatch.assembly import make_watch
 from tutumwatch.config.environment import Environment
 from tutumwatch.config.load import load_configuration
+from tutumwatch.inventory.links import key_of_stream, sees_from
 from tutumwatch.logs import TextObserver
 from tutumwatch.outbox.sqlite.store import SQLiteStore
-from tutumwatch.rules.incident_rules import IncidentSettings
-from tutumwatch.rules.incident_tables import compile_incident
-from tutumwatch.settings import Duration
+from tutumwatch.resources.catchup import SETTLE_SECONDS
 from tutumwatch.status.sdnotify import ServiceManager
 from tutumwatch.tap import make_store
 from tutumwatch.watch import Pipeline
 
-# The watcher can keep these, though today's configuration admits no rule of such types.
-TEXT = "{{ resource_uri }} is {{ state }}"
-INCIDENTS = (
-    IncidentSettings(
-        name="node down",
-        while_={"type": "node", "state": "Unreachable*"},
-        for_=Duration(0.0),
-        clear_for=Duration(0.0),
-        key="{{ resource_uri }}",
-        notify=["pd", "ops"],
-        text=TEXT,
-        resolve_text=TEXT,
-    ),
-    IncidentSettings(
-        name="cluster down",
-        while_={"type": "nodecluster", "state": "Empty*"},
-        for_=Duration(1.5),
-        clear_for=Duration(0.2),
-        key="{{ resource_uri }}",
-        notify=["pd"],
-        text=TEXT,
-        resolve_text=TEXT,
-    ),
-)
 # Retries and reconnects wait a twentieth of their time: a life lasts a second.
 HASTE = 0.05
+# So long, and not two seconds, a listing waits for what is on its way: on loopback that is enough.
+HASTY_SETTLE_SECONDS = 0.3
 
 
 class HastyDice(random.Random):
@@ -72,6 +52,26 @@ class HastyDice(random.Random):
         return HASTE * super().uniform(a, b)
 
 
+class HastyReactor:
+    """The reactor, but that a listing is soon complete: no incident opens before it."""
+
+    def __init__(self, real: Any) -> None:  # noqa: ANN401 - whatever interfaces it has
+        """Provide all that the real one does."""
+        self._real = real
+        directlyProvides(self, *providedBy(real))
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - any power of the real one
+        """Give what the real one has."""
+        return getattr(self._real, name)
+
+    def callLater(
+        self, delay: float, call: Callable[..., object], *args: object, **kw: object
+    ) -> IDelayedCall:
+        """Call something later, or sooner."""
+        wait = HASTY_SETTLE_SECONDS if delay == SETTLE_SECONDS else delay
+        return cast("IDelayedCall", self._real.callLater(wait, call, *args, **kw))
+
+
 def die() -> None:
     """Be gone, as if the power were."""
     os.kill(os.getpid(), signal.SIGKILL)
@@ -79,9 +79,13 @@ def die() -> None:
 
 @attrs.define
 class Fate:
-    """Counts transactions, and dies in the one that it is told."""
+    """Counts transactions, and dies in the one that it is told.
+
+    ``is_caught_up``: says whether the platform has told all that it has, so that incidents open.
+    """
 
     doom: Doom | None
+    is_caught_up: Callable[[], bool] = lambda: False
     _ran: str = ""
     _met_count: int = 0
 
@@ -98,6 +102,8 @@ class Fate:
         if statement.startswith("BEGIN"):
             self._ran = ""
         if statement == "COMMIT" and doom.statement in self._ran:
+            if doom.when_caught_up and not self.is_caught_up():
+                return
             self._met_count += 1
             if self._is_met(Moment.BEFORE_COMMIT):
                 die()
@@ -184,17 +190,21 @@ def doomed_store(path: str, doom: Doom | None) -> SQLiteStore:
     return attrs.evolve(make_store(path, reactor, time.time), connect=connect_doomed)
 
 
-def main(path: str, doom: Doom | None) -> None:
+def sees_now(pipeline: Pipeline) -> bool:
+    """Say whether a pipeline's stream was listed since it connected."""
+    return sees_from(pipeline.decider.inventory.get(key_of_stream("main"))) == 0.0
+
+
+def main(path: str, doom: Doom | None, ahead_seconds: float) -> None:
     """Run until a signal, or the doom."""
     globalLogBeginner.beginLoggingTo([TextObserver(sys.stderr)], redirectStandardIO=False)
     loaded = load_configuration(path, Environment.of_process())
-    known = loaded.destinations
-    incidents = [compile_incident(one, known, [*known], lambda *_: None) for one in INCIDENTS]
-    loaded = attrs.evolve(loaded, incidents=tuple(incidents))
     store = doomed_store(loaded.store_path, doom)
     manager = ServiceManager.from_environment({})
-    watch = make_watch(loaded, store, cast("Any", reactor), time.time, HastyDice(), manager)
+    hasty, dice = cast("Any", HastyReactor(reactor)), HastyDice()
+    watch = make_watch(loaded, store, hasty, lambda: time.time() + ahead_seconds, dice, manager)
     pipeline = cast("Pipeline", watch.getServiceNamed("pipeline"))
+    DoomedConnection.fate.is_caught_up = lambda: sees_now(pipeline)
 
     def save(*_signal: object) -> None:
         """Save the inventory, soon."""
@@ -207,4 +217,4 @@ def main(path: str, doom: Doom | None) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], msgspec.json.decode(sys.argv[2], type=Doom | None))
+    main(sys.argv[1], msgspec.json.decode(sys.argv[2], type=Doom | None), float(sys.argv[3]))

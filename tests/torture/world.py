@@ -17,7 +17,7 @@ import msgspec
 from twisted.internet import reactor
 from twisted.internet.task import deferLater
 
-from tests.fakes.tutum_events import event_of, uri_of
+from tests.fakes.tutum_events import event_of, kind_and_uuid, uri_of
 from tests.live.programs import RunningProgram, start_program
 from tests.torture.boundaries import FAILED, SAVED, SAVED_WHOLLY, Boundary, Doom, Moment, Outside
 from tests.torture.destinations import (
@@ -41,6 +41,9 @@ from tests.torture.ledger import (
 from tutumwatch.outbox.sqlite.schema import TABLES, migrate
 
 CONFIGURATION = """
+storm = 0
+last_resort = false
+
 [streams.main]
 url = "{tutum}/v1/events"
 rest = "{rest}"
@@ -74,6 +77,44 @@ host = "{pagerduty}"
 rate = 0
 details = false
 
+[notifiers.many]
+kind = "pagerduty"
+api = "v1"
+key = "fedcba9876543210fedcba9876543210"
+host = "{many}"
+rate = 0
+details = false
+
+[[incidents]]
+name = "node down"
+while = {{ type = "node", state = "Unreachable*" }}
+for = "0s"
+clear_for = "0s"
+key = "{{{{ resource_uri }}}}"
+notify = ["pd", "ops"]
+text = "{{{{ resource_uri }}}} is {{{{ state }}}}"
+resolve_text = "{{{{ resource_uri }}}} is {{{{ state }}}}"
+
+[[incidents]]
+name = "cluster down"
+while = {{ type = "nodecluster", state = "Empty*" }}
+for = "{cluster_for}"
+clear_for = "200ms"
+key = "{{{{ resource_uri }}}}"
+notify = ["pd"]
+text = "{{{{ resource_uri }}}} is {{{{ state }}}}"
+resolve_text = "{{{{ resource_uri }}}} is {{{{ state }}}}"
+
+[[incidents]]
+name = "service down"
+while = {{ type = "service", state = "Stopped*" }}
+for = "200ms"
+clear_for = "100ms"
+key = "{{{{ resource_uri }}}}"
+notify = ["many"]
+text = "{{{{ resource_uri }}}} is {{{{ state }}}}"
+resolve_text = "{{{{ resource_uri }}}} is {{{{ state }}}}"
+
 [[messages]]
 name = "services"
 match = {{ type = "service" }}
@@ -87,15 +128,25 @@ notify = ["hook"]
 fresh = ["stack"]
 text = "{{{{ resource_uri }}}} is {{{{ state }}}} of {{{{ stack.name }}}}"
 """
-# How many requests may be under way at once: to ops, to hook, to PagerDuty.
-CONCURRENCIES = (1, 4, 2)
+# How many requests may be under way at once: to ops, to hook, to PagerDuty, to that for many.
+CONCURRENCIES = (1, 4, 2, 2)
+# Each life begins so long after the last one, by its wall clock: a notifier is told of ten further
+# openings singly, and of the rest as a group.
+AHEAD_SECONDS = 61.0
+# From one life into the next.
+CLUSTER_FOR = "62s"
+# In so many lives nothing breaks any more: a group ends.
+CALM = 0.25
+# So many kills within come once the watcher has caught up, and then later by so much.
+LATE = 0.7
+LATE_FACTOR = 8
 STACK, CLUSTER = uri_of("stack", "shop"), uri_of("nodecluster", "main")
 # Weight, how many there are, the state when all is well and when it is not, parents.
 _KINDS: dict[str, tuple[int, int, str, str, list[str]]] = {
     "service": (45, 30, "Running", "Stopped", [STACK]),
     "container": (30, 30, "Running", "Stopped", [uri_of("service", "0"), STACK]),
     "node": (20, 8, "Deployed", "Unreachable", [CLUSTER]),
-    "nodecluster": (2, 3, "Deployed", "Empty", []),
+    "nodecluster": (3, 3, "Deployed", "Empty", []),
 }
 STEP_SECONDS = 0.005
 EVENTS_AT_ONCE_COUNT = 6
@@ -124,6 +175,7 @@ class World:
     ops: BookkeepingSlack
     hook: BookkeepingSlack
     pagerduty: BookkeepingPagerDuty
+    many: BookkeepingPagerDuty
     books: Books = attrs.field(factory=Books)
     kills: list[Kill] = attrs.field(factory=list)
     life: int = 0
@@ -132,12 +184,14 @@ class World:
     _well: dict[str, bool] = attrs.field(factory=dict)
     _sent_count: int = 0
     _arrived_count: int = 0
+    _is_calm: bool = False
 
     @classmethod
     async def begin(cls, folder: Path, dice: random.Random) -> Self:
         """Start the services, in a folder for the store."""
         fakes: list[Any] = []
-        for kind in (MoodyTutum, BookkeepingSlack, BookkeepingSlack, BookkeepingPagerDuty):
+        slacks, pagers = (BookkeepingSlack,) * 2, (BookkeepingPagerDuty,) * 2
+        for kind in (MoodyTutum, *slacks, *pagers):
             fake = await kind.listen(reactor)
             fake.mood = Mood(dice)
             fakes.append(fake)
@@ -150,6 +204,8 @@ class World:
                 ops=world.ops.url,
                 hook=world.hook.url,
                 pagerduty=world.pagerduty.url,
+                many=world.many.url,
+                cluster_for=CLUSTER_FOR,
                 hook_concurrency=CONCURRENCIES[1],
             ),
             "utf-8",
@@ -173,7 +229,7 @@ class World:
 
     @property
     def _fakes(self) -> list[Any]:
-        return [self.tutum, self.ops, self.hook, self.pagerduty]
+        return [self.tutum, self.ops, self.hook, self.pagerduty, self.many]
 
     # -- one life
 
@@ -184,11 +240,13 @@ class World:
         if boundary.is_old and (self.store.exists() or boundary.kill is Moment.AT_COPY):
             make_old(self.store)
         program = self._start(self._doom_for(boundary))
+        # A calm life may have nothing to tell PagerDuty.
+        self._is_calm &= not isinstance(boundary.kill, Outside)
         ending = self._end_from_outside(boundary, program)
         begun = reactor.seconds()
         while program.exit_code is None:
             if reactor.seconds() - begun > LIFE_MAX_SECONDS:
-                kill.problem = "was not killed: nothing like it happened"
+                kill.problem = f"was not killed: nothing like it happened; {self._summary()}"
                 await program.end("KILL")
                 break
             self._feed()
@@ -201,6 +259,12 @@ class World:
             await fake.when(lambda fake: fake.tcp_connection_count == 0)
         self._take_in()
 
+    def _summary(self) -> str:
+        """Say what happened in this life."""
+        arrived = self._accepted_count - self._arrived_count
+        moods = [f"{type(fake).__name__} {fake.mood}" for fake in self._fakes]
+        return f"{self._sent_count} events were sent, {arrived} told; {'; '.join(moods)}"
+
     def _take_in(self) -> None:
         if self.store.exists():
             self.books.take_in(self.store, self.life)
@@ -210,23 +274,26 @@ class World:
         for fake in self._fakes:
             fake.mood = Mood(self.dice, life=self.life)
         self._sent_count, self._arrived_count = 0, self._accepted_count
-        doomed = msgspec.json.encode(doom).decode()
-        arguments = ["-m", "tests.torture.victim", str(self.configuration), doomed]
+        self._is_calm = self.dice.random() < CALM
+        doomed, ahead = msgspec.json.encode(doom).decode(), str(AHEAD_SECONDS * self.life)
+        arguments = ["-m", "tests.torture.victim", str(self.configuration), doomed, ahead]
         return start_program([sys.executable, *arguments], {}, self.folder)
 
     @property
     def _accepted_count(self) -> int:
-        lines = sum(len(said.lines) for said in (*self.ops.said, *self.hook.said))
-        return lines + len(self.pagerduty.paged)
+        return sum(len(said.lines) for said in (*self.ops.said, *self.hook.said))
 
     def _doom_for(self, boundary: Boundary) -> Doom | None:
         if isinstance(boundary.kill, Outside):
             return None
+        when_caught_up = boundary.highest_number > 1 and self.dice.random() < LATE
+        highest = boundary.highest_number * (LATE_FACTOR if when_caught_up else 1)
         return Doom(
             boundary.kill,
             boundary.statement,
-            self.dice.randint(1, boundary.highest_number),
+            self.dice.randint(1, highest),
             self.dice.uniform(0.0, 0.0005),
+            when_caught_up,
         )
 
     def _end_from_outside(self, boundary: Boundary, program: RunningProgram) -> Iterator[None]:
@@ -243,14 +310,16 @@ class World:
                 kill()
             case Outside.LOAD | Outside.STOP:
                 yield from self._until_connected(begun)
-                yield from _wait(self.dice.uniform(0.0, 0.4))
+                yield from _wait(self.dice.uniform(0.0, 2.5))
                 if boundary.kill is Outside.STOP:
                     program.transport.signalProcess("TERM")
                     yield from _wait(self.dice.uniform(0.0, 0.06))
                 kill()
             case Outside():
-                others = [self.tutum] if boundary.kill is Outside.LOOK_UP else self._fakes[1:]
-                self.dice.choice(others).mood.doom(kill, boundary.kill, self.dice.randint(1, 6))
+                is_look_up = boundary.kill is Outside.LOOK_UP
+                fake = self.tutum if is_look_up else self.dice.choice(self._fakes[1:])
+                number = self.dice.randint(1, 40 if is_look_up else 6)
+                fake.mood.doom(kill, boundary.kill, number)
             case Moment():
                 yield from self._until_connected(begun)
                 yield from self._provoke(boundary, program)
@@ -284,10 +353,10 @@ class World:
         (kind,) = self.dice.choices(list(_KINDS), weights)
         _, count, good, bad, parents = _KINDS[kind]
         self._event_count += 1
-        self._sent_count += 1
+        self._sent_count += kind in {"service", "container"}
         uuid = str(self.dice.randrange(count))
         uri = uri_of(kind, uuid)
-        self._well[uri] = not self._well.get(uri, True)
+        self._well[uri] = self._is_calm or not self._well.get(uri, True)
         state = f"{good if self._well[uri] else bad}-{self._event_count}"
         self.tutum.announce(
             event_of(
@@ -301,62 +370,81 @@ class World:
 
     # -- the reckoning
 
-    @property
-    def broken(self) -> set[str]:
-        """What an incident must be open for."""
+    def broken(self, *types: str) -> set[str]:
+        """Give what an incident must be open for, of some types."""
         return {
-            uri for uri, well in self._well.items() if not well and uri.startswith("/api/v1/node")
+            uri for uri, well in self._well.items() if not well and kind_and_uuid(uri)[0] in types
         }
 
+    def _paged(self, *, with_slow: bool) -> Iterator[tuple[BookkeepingPagerDuty, set[str]]]:
+        """Give each PagerDuty, and what it must know to be broken.
+
+        :param with_slow: also what is an incident only a minute after it was heard of.
+        """
+        yield self.pagerduty, self.broken("node", *(("nodecluster",) if with_slow else ()))
+        yield self.many, self.broken("service")
+
     async def settle(self) -> list[Violation]:
-        """Let a watcher live in peace until it owes nothing, and say what does not add up."""
+        """Let watchers live in peace until nothing is owed, and say what does not add up.
+
+        What the first one's listing finds may be an incident in the next one's life.
+        """
         listings = self.books.listings_count
         violations: list[Violation] = []
-        begun = reactor.seconds()
-        while reactor.seconds() - begun < SETTLED_MAX_SECONDS:
+        for with_slow in (False, True):
             program = self._start(None)
-            while reactor.seconds() - begun < SETTLED_MAX_SECONDS and not self._seems_settled():
+            # Else the end of an incident may be looked up again half a minute later.
+            self.tutum.mood.failing = 0.0
+            begun = reactor.seconds()
+            while reactor.seconds() - begun < SETTLED_MAX_SECONDS and not self._seems_settled(
+                with_slow=with_slow
+            ):
                 await deferLater(reactor, STEP_SECONDS)
-            await deferLater(reactor, 3.0)  # what a listing found is told then
+            await deferLater(reactor, 2.0)  # what a listing found is told then
             await program.end()
             if program.exit_code != 0:
                 what = f"ended with {program.exit_code}: {program.output[-3000:]}"
-                return [Violation(what, self.life)]
+                return [*violations, Violation(what, self.life)]
             self._take_in()
-            owed, _ = left_over(self.store)
-            if not owed and self.books.listings_count > listings:
-                break
-        else:
+            violations += self._faults(with_slow=with_slow)
+        owed, _ = left_over(self.store)
+        if owed:
             violations.append(Violation(f"still owed in the end: {owed[:5]}", self.life))
-        return violations + list(self._faults())
+        if self.books.listings_count == listings:
+            violations.append(Violation("nothing was listed in the end", self.life))
+        return list(dict.fromkeys(violations))
 
-    def _seems_settled(self) -> bool:
-        pairs = ((self.ops, "service"), (self.hook, "container"))
+    def _seems_settled(self, *, with_slow: bool) -> bool:
         return bool(self.tutum.connections) and not any(
-            missing(
-                self.books.owed(type_), slack.said, {t for r in slack.refused for t in r.told()}
-            )
-            for slack, type_ in pairs
+            (*self._untold_faults(), *self._paging_faults(with_slow=with_slow))
         )
 
-    def _faults(self) -> Iterator[Violation]:
+    def _untold_faults(self) -> Iterator[Violation]:
+        for slack, type_ in ((self.ops, "service"), (self.hook, "container")):
+            refused = {told for request in slack.refused for told in request.told()}
+            yield from missing(self.books.owed(type_), slack.said, refused)
+
+    def _paging_faults(self, *, with_slow: bool) -> Iterator[Violation]:
+        for pagerduty, broken in self._paged(with_slow=with_slow):
+            known = pagerduty.open_keys()
+            open_keys = [key for key in known if with_slow or "/nodecluster/" not in key]
+            yield from paging_faults(pagerduty.paged, open_keys, broken, self.life)
+
+    def _faults(self, *, with_slow: bool) -> Iterator[Violation]:
         _, dead = left_over(self.store)
-        ops, hook, pagerduty = self.ops, self.hook, self.pagerduty
-        yield from missing(self.books.owed("service"), ops.said, dead)
-        yield from missing(self.books.owed("container"), hook.said, dead)
-        for slack, type_ in ((ops, "service"), (hook, "container")):
+        for slack, type_ in ((self.ops, "service"), (self.hook, "container")):
+            yield from missing(self.books.owed(type_), slack.said, dead)
             yield from told_too_soon(self.books.owed(type_), slack.said, type_)
             yield from out_of_order(slack.said)
         for repeats, concurrency in zip(self.repeats(), CONCURRENCIES, strict=True):
             yield from repeats.violations
             yield from repeats.above(concurrency)
-        yield from paging_faults(pagerduty.paged, pagerduty.open_keys(), self.broken, self.life)
+        yield from self._paging_faults(with_slow=with_slow)
 
     def repeats(self) -> list[Repeats]:
-        """Count repeated requests: those of ops, of hook, of PagerDuty."""
-        slacks = (self.ops, self.hook)
-        counted = [repeats_of(slack.said, slack.refused) for slack in slacks]
-        return [*counted, paging_repeats(self.pagerduty.paged)]
+        """Count repeated requests: those of ops, of hook, of PagerDuty, of that for many."""
+        said = [repeats_of(slack.said, slack.refused) for slack in (self.ops, self.hook)]
+        return said + [paging_repeats(one.paged) for one in (self.pagerduty, self.many)]
 
 
 def _wait(seconds: float) -> Iterator[None]:

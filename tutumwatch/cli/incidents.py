@@ -16,6 +16,7 @@ from tutumwatch.cli.finding import fail, find_store, store_options
 from tutumwatch.cli.terminal import age, counted, moment, table, visible
 from tutumwatch.control.client import NobodyAnswersError, NotRunningError, ask
 from tutumwatch.control.wire import KEY_MAX_CHARS, AskResolve, AskStatus, socket_path
+from tutumwatch.events.resource_uri import parse_resource_uri
 from tutumwatch.inventory.survey import list_names
 from tutumwatch.outbox.sqlite.reading import UnreadableStoreError, open_to_read
 from tutumwatch.rules.members import (
@@ -193,9 +194,11 @@ def _told(one: ShownIncident) -> list[str]:
 def _what(one: ShownIncident, now: float) -> str:
     """Say what it is about, and what will come of it."""
     names = list(dict.fromkeys(map(_name_of, one.members)))
-    about = list_names(names) if names else (one.opened.about if one.opened else "")
+    about = list_names(names)
     if len(names) > 1:
         about = f"{counted(len(names), 'member')}: {about}"
+    elif one.opened is not None and one.opened.about:
+        about = one.opened.about
     until = ""
     match one.state:
         case Phase.PENDING.value:
@@ -219,8 +222,21 @@ def _what(one: ShownIncident, now: float) -> str:
 
 
 def _name_of(member: Member) -> str:
-    resource = member.change.after
-    return f"{resource.type} {resource.name or resource.key[2]}".strip()
+    _, type_, uuid = member.name[1]
+    name, _ = _named(member)
+    return f"{type_} {name or uuid}".strip()
+
+
+def _named(member: Member) -> tuple[str | None, str | None]:
+    """Give name and resource_uri of what is in an incident.
+
+    What was counted for it is one of its parts: that names it, but does not know its name.
+    """
+    told = member.change.after
+    if told.key == member.name[1]:
+        return told.name, told.uri
+    uris = (uri for uri in told.parents or () if parse_resource_uri(uri) == member.name[1][1:])
+    return None, next(uris, None)
 
 
 def _object(one: ShownIncident) -> dict[str, object]:
@@ -239,8 +255,8 @@ def _object(one: ShownIncident) -> dict[str, object]:
             {
                 "stream": member.stream,
                 "type": member.name[1][1],
-                "name": member.change.after.name,
-                "resource_uri": member.change.after.uri,
+                "name": _named(member)[0],
+                "resource_uri": _named(member)[1],
                 "since": member.since,
                 "state": _state_of(member),
             }

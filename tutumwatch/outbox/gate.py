@@ -71,6 +71,8 @@ class Gate:
     _token_at: float = 0.0
     _asked_until: float = 0.0
     _probe_at: float = 0.0
+    # Somebody may have put it right since the last request went.
+    _is_put_right: bool = False
     _tokens: float = attrs.field(init=False)
     _tokens_at: float = 0.0
     _failures_count: int = 0
@@ -109,6 +111,7 @@ class Gate:
 
     def take(self, now: float) -> None:
         """Count one request that goes now."""
+        self._is_put_right = False
         self._refill(now)
         self._add_token(-1.0)
 
@@ -184,7 +187,8 @@ class Gate:
     def _park(self, now: float, parked: Park) -> None:
         self._up_at = None
         self.state, self.reason = State.REFUSED, f"{parked.reason.value}: {parked.said}"
-        self._probe_at = now + PARKED_PROBE_SECONDS
+        # What was under way when it was put right was refused for what it was before.
+        self._probe_at = now if self._is_put_right else now + PARKED_PROBE_SECONDS
 
     def hold(self, until: float) -> None:
         """Let nothing go before a time, not even a probe: nothing can be marked as being sent."""
@@ -192,7 +196,7 @@ class Gate:
 
     def probe_now(self) -> None:
         """Let a probe go at once: somebody may have put it right."""
-        self._probe_at = 0.0
+        self._probe_at, self._is_put_right = 0.0, True
 
     def up_seconds(self, now: float) -> float:
         """Give for how long the destination has been up, of all the time that we know of."""

@@ -19,7 +19,7 @@ from tutumwatch.rules.incident_rules import IncidentRule, RuleForm
 from tutumwatch.rules.matchers import Answer
 from tutumwatch.rules.members import RULE, IncidentName, Member, Phase, record_of
 from tutumwatch.rules.membership import Membership
-from tutumwatch.rules.naming import incident_of
+from tutumwatch.rules.naming import moved_incident_of
 from tutumwatch.rules.progress import Progress
 from tutumwatch.rules.records import Records
 from tutumwatch.rules.standing import Judge
@@ -30,6 +30,7 @@ from tutumwatch.rules.view import View
 
 REMOVED = "its rule was removed"
 CHANGED = "its rule was changed"
+IGNORED = "it is ignored now"
 EMPTY = "nothing is in it"
 
 
@@ -52,15 +53,19 @@ class Adopting:
 
     def adopt(self, rules: Mapping[str, IncidentRule], now: float, decisions: Decisions) -> None:
         """Go on under these rules."""
-        for rule in rules.values():
-            if rule.was is not None and self._is_renamed(rule, rule.was, rules):
-                self._rename(rule, rule.was)
+        for new in rules.values():
+            if new.was is not None and self._is_renamed(new, new.was, rules):
+                self._rename(new, new.was)
         self._tallies.use(rules)
         changed = {name for name, rule in rules.items() if self._digests.get(name) != rule.digest}
+        ignored = set[IncidentName]()
         for member in self._members:
-            self._take_over(member, rules, changed, now)
+            if self._take_over(member, rules, changed, now):
+                ignored.add(member.incident)
         for one in self._telling:
-            self._take_over_incident(one.name, rules, changed, now, decisions)
+            rule, is_changed = rules.get(one.name[0]), one.name[0] in changed
+            why = IGNORED if one.name in ignored else CHANGED if is_changed else EMPTY
+            self._take_over_incident(one.name, rule, why, now, decisions)
         decisions.owed += self._telling.end_empty_groups(now)
         for name in rules:
             if name in changed and rules[name].form is RuleForm.WHILE:
@@ -90,19 +95,23 @@ class Adopting:
 
     def _take_over(
         self, member: Member, rules: Mapping[str, IncidentRule], changed: set[str], now: float
-    ) -> None:
-        """Let a member go on under its rule, or end if nothing can be heard of it any more."""
+    ) -> bool:
+        """Let a member go on under its rule, or end if nothing can be heard of it any more.
+
+        :return: whether it ends because it is ignored now.
+        """
         rule = rules.get(member.name[0])
         if rule is None or not self._is_known(member) or not self._is_member_of(rule, member):
             self._forget(member)
-            return
+            return False
         incident, phase, is_changed = member.incident, member.phase, rule.name in changed
         if is_changed:
             change = present(self._inventory, member, now)
-            if self._is_over(rule, change, member, now):
+            is_ignored = self._judge.is_ignored(rule, View(self._inventory, change))
+            if is_ignored or self._is_over(rule, change, member, now):
                 self._forget(member)
-                return
-            incident = self._moved(rule, change, member)
+                return is_ignored
+            incident = moved_incident_of(rule, member, change, self._inventory)
         if phase.is_counted and self._telling.get(incident) is None:
             # It has another key now, or the record of its incident could not be read: it opens
             # again, and what it has behind it counts.
@@ -113,6 +122,7 @@ class Adopting:
         if as_it_is != (incident, phase, due, None):
             member = attrs.evolve(member, incident=incident, phase=phase, due=due, check=None)
             self._members.keep(member)
+        return False
 
     def _forget(self, member: Member) -> None:
         self._members.forget(member.name)
@@ -143,17 +153,8 @@ class Adopting:
 
         What is clearing under it goes on to clear: that it does not hold is known already.
         """
-        if self._judge.is_ignored(rule, View(self._inventory, change)):
-            return True
         standing = self._judge.stand(rule, change, member, now)
         return standing.answer is Answer.NO and member.phase is not Phase.CLEARING
-
-    def _moved(self, rule: IncidentRule, change: Change, member: Member) -> IncidentName:
-        """Give the incident of a member under a changed rule; a key that is unknown moves none."""
-        incident = incident_of(rule, member.name, change, self._inventory)
-        keyless = attrs.evolve(rule, key=None)
-        by_itself = incident_of(keyless, member.name, change, self._inventory)
-        return member.incident if rule.key is not None and incident == by_itself else incident
 
     @staticmethod
     def _due_of(
@@ -176,31 +177,32 @@ class Adopting:
     def _take_over_incident(
         self,
         incident: IncidentName,
-        rules: Mapping[str, IncidentRule],
-        changed: set[str],
+        rule: IncidentRule | None,
+        why: str,
         now: float,
         decisions: Decisions,
     ) -> None:
         """Let an open incident be told to whom it is to be told now, as often as it is now.
 
         It is resolved if there is nobody left in it whose end would close it.
+
+        :param rule: its rule, None if that was removed.
+        :param why: what is said then, unless that is why.
         """
-        name = incident[0]
         counted = [m for m in self._members.of_incident(incident) if m.phase.is_counted]
-        if counted:
+        if rule is not None and counted:
             changes = [member.change for member in counted]
-            decisions.owed += self._telling.reroute(rules[name], incident, changes, now)
-            self._telling.set_repeat(rules[name], incident, now)
+            decisions.owed += self._telling.reroute(rule, incident, changes, now)
+            self._telling.set_repeat(rule, incident, now)
             return
-        why = REMOVED if name not in rules else CHANGED if name in changed else EMPTY
-        decisions.owed += self._telling.close(incident, now, why=why)
-        self._on_close(name)
+        decisions.owed += self._telling.close(incident, now, why=REMOVED if rule is None else why)
+        self._on_close(incident[0])
 
     def _judge_everything(self, rule: IncidentRule, now: float, decisions: Decisions) -> None:
         for resource in self._inventory.resources():
             if rule.may_concern(resource.type):
-                change_id = f"rule/{rule.name}/{now}/{resource.stream}"
-                self._progress.take(rule, touched(resource, change_id, now), decisions)
+                change = touched(resource, f"rule/{rule.name}/{now}", now)
+                self._progress.take(rule, change, decisions)
 
     # -- what is kept
 

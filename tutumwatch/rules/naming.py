@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from tutumwatch.inventory.inventory import Inventory
 from tutumwatch.inventory.resource import Change, Resource
-from tutumwatch.rules.incident_rules import IncidentRule, RuleForm, is_own_connection
+from tutumwatch.rules.incident_rules import IncidentRule, RuleForm
 from tutumwatch.rules.members import IncidentName, Member, MemberName
 from tutumwatch.rules.texts import Text
 from tutumwatch.rules.touching import touched
-from tutumwatch.rules.view import ABSENT, Unknown, View
+from tutumwatch.rules.view import ABSENT, Unknown, Value, View
 
 # What a resource of a type is called by, from the whole to the part.
 _NAMED_BY = {
@@ -27,46 +27,69 @@ def incident_of(
 ) -> IncidentName:
     """Give the incident that a resource belongs to under a rule: by its key, or by itself.
 
-    By itself, too, if its key fails, is empty, or names what is not known.
+    By itself, too, if its key fails, is empty, or names what is not known. As long as its names
+    are not known it is named by its uuid.
     """
-    key = "" if rule.key is None else _say(rule.key, View(inventory, change))
-    return (rule.name, key or _default_key(rule, name, change, inventory))
+    key = _told_key(rule, name, change, inventory)
+    return (rule.name, key or _join(rule, () if rule.form is RuleForm.ABSENT else name[1]))
 
 
 def learned_incident_of(rule: IncidentRule, member: Member, inventory: Inventory) -> IncidentName:
-    """Give the incident of a member that is about to open one.
+    """Give the incident of a member that has not opened one, by what is known now.
 
     What it joined with counts, if its key could be told then.
     """
-    joined = member.incident[1]
-    names = _names_of(_resource_of(member.name, member.change, inventory), inventory)
-    could_be_told = joined not in {_join(rule, member.name[1]), _join(rule, names)}
-    if could_be_told or rule.form is RuleForm.ABSENT:
+    if not _is_by_itself(rule, member):
         return member.incident
-    return incident_of(rule, member.name, member.change, inventory)
+    key = _told_key(rule, member.name, member.change, inventory)
+    return (rule.name, key) if key else member.incident
 
 
-def _default_key(rule: IncidentRule, name: MemberName, change: Change, inventory: Inventory) -> str:
-    if rule.form is RuleForm.ABSENT:
-        return rule.name
-    return _join(rule, _names_of(_resource_of(name, change, inventory), inventory) or name[1])
+def moved_incident_of(
+    rule: IncidentRule, member: Member, change: Change, inventory: Inventory
+) -> IncidentName:
+    """Give the incident of a member whose rule was changed.
+
+    A key that cannot be told moves none, and by another name of its resource none is another one.
+    """
+    if rule.key is None:
+        is_kept = _is_by_itself(rule, member)
+        return member.incident if is_kept else incident_of(rule, member.name, change, inventory)
+    key = _say(rule.key, View(inventory, change))
+    return (rule.name, key) if key else member.incident
 
 
-def _resource_of(name: MemberName, change: Change, inventory: Inventory) -> Resource | None:
-    known = inventory.get(name[1])
-    return change.after if known is None and change.after.key == name[1] else known
+def names_to_learn(rule: IncidentRule, resource: Resource, inventory: Inventory) -> set[str]:
+    """Give what to look up before the incident of a resource can be named, by resource_uri."""
+    if rule.key is not None:
+        return set()
+    values = _names_of(resource, inventory)
+    return {value.need.resource_uri for value in values if isinstance(value, Unknown)}
 
 
-def _names_of(resource: Resource | None, inventory: Inventory) -> tuple[str, ...]:
-    """Give what a resource is called by; nothing if that is not known, or it has no name."""
-    if resource is None or is_own_connection(resource.type):
-        return ()
-    view = View(inventory, touched(resource, "", resource.seen))
-    values = [view.value(path) for path in _NAMED_BY.get(resource.type, _NAME)]
+def _is_by_itself(rule: IncidentRule, member: Member) -> bool:
+    """Say whether an incident is named by its only member, by whichever names."""
+    return member.incident[1].startswith(_join(rule, member.name[1][:2]) + "/")
+
+
+def _told_key(rule: IncidentRule, name: MemberName, change: Change, inventory: Inventory) -> str:
+    """Give the key that a rule has for a resource, or its names; empty if they are not known."""
+    key = "" if rule.key is None else _say(rule.key, View(inventory, change))
+    if key:
+        return key
+    resource = inventory.get(name[1])
+    if resource is None:  # nothing that is absent is there, and what is counted for may be unknown
+        return ""
+    values = _names_of(resource, inventory)
     if any(isinstance(value, Unknown) for value in values) or values[-1] in {ABSENT, ""}:
-        return ()
-    names = (str(value) for value in values if value is not ABSENT)
-    return (resource.stream, resource.type, *names)
+        return ""
+    names = [str(value) for value in values if value is not ABSENT]
+    return _join(rule, (resource.stream, resource.type, *names))
+
+
+def _names_of(resource: Resource, inventory: Inventory) -> list[Value]:
+    view = View(inventory, touched(resource, "", resource.seen))
+    return [view.value(path) for path in _NAMED_BY.get(resource.type, _NAME)]
 
 
 def _join(rule: IncidentRule, parts: tuple[str, ...]) -> str:

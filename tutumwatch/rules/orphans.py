@@ -14,7 +14,7 @@ from tutumwatch.rules.incident_rules import IncidentRule, RuleForm
 from tutumwatch.rules.matchers import Answer
 from tutumwatch.rules.members import IncidentName
 from tutumwatch.rules.membership import Membership
-from tutumwatch.rules.naming import incident_of
+from tutumwatch.rules.naming import incident_of, learned_incident_of
 from tutumwatch.rules.telling import Telling
 from tutumwatch.rules.touching import touched
 from tutumwatch.rules.view import ABSENT, View
@@ -43,13 +43,13 @@ class Orphans:
         resolved: set[IncidentName] = set()
         concerned: dict[str, IncidentRule] = {}
         for resource in list(resources):
-            change = touched(resource, f"orphan/{resource.stream}", at)
+            change = touched(resource, "orphan", at)
             for rule in rules:
                 subject = self._subject_of(rule, change)
                 if subject is None:
                     continue
                 concerned[rule.name] = rule
-                name = incident_of(rule, (rule.name, subject.after.key), subject, self._inventory)
+                name = self._incident_of(rule, subject)
                 members = self._members.of_incident(name)
                 for member in members:
                     self._members.keep(attrs.evolve(member, is_orphan=True))
@@ -57,6 +57,18 @@ class Orphans:
                     resolved.add(name)
                     decisions.owed += self._telling.resolve_orphan(rule, name, subject, at)
         self._end_groups(concerned.values(), at, decisions)
+
+    def _incident_of(self, rule: IncidentRule, subject: Change) -> IncidentName:
+        """Give the incident that is on its way for a resource, or that it would have.
+
+        By the listing the names are known of what joined before it.
+        """
+        member = self._members.get((rule.name, subject.after.key))
+        if member is None or member.phase.is_counted:
+            return incident_of(rule, (rule.name, subject.after.key), subject, self._inventory)
+        name = learned_incident_of(rule, member, self._inventory)
+        self._members.keep(attrs.evolve(member, incident=name))
+        return name
 
     def _end_groups(self, rules: Iterable[IncidentRule], at: float, decisions: Decisions) -> None:
         """Resolve the groups that the incidents of some rules may be in, if they are not open."""

@@ -116,11 +116,12 @@ class Judge:
 
     def _stand_counted(self, rule: IncidentRule, change: Change, member: Member | None) -> Standing:
         """Judge what was counted: what was told, or excused, is over once its resource is well."""
-        is_over = member is not None and member.phase is not Phase.PENDING
-        if is_over and View(self._inventory, change).value(_HEALTH) == "ok":
-            return Standing(Answer.NO)
-        # What it is counted for need not be known itself.
         name = (rule.name, change.after.key) if member is None else member.name
+        is_over = member is not None and member.phase is not Phase.PENDING
+        # What it is counted for need not be known itself: then the change is of one of its parts.
+        is_own = change.after.key == name[1]
+        if is_over and is_own and View(self._inventory, change).value(_HEALTH) == "ok":
+            return Standing(Answer.NO)
         is_reached = self._tallies.is_reached(name)
         return Standing(Answer.YES if is_reached else Answer.NO)
 

@@ -11,6 +11,7 @@ from typing import Any
 from tutumwatch.inventory.deploys import DONE, NEVER, OVERDUE, ROLLED_BACK, RUNNING
 from tutumwatch.inventory.deploys import FAILED as FAILED_DEPLOY
 from tutumwatch.inventory.endings import CLEAN, FAILED, OOM
+from tutumwatch.inventory.health import Wellness
 from tutumwatch.inventory.resource import GONE_STATE
 from tutumwatch.rules.verbs import past
 from tutumwatch.rules.view import ABSENT, Unknown, View
@@ -27,6 +28,7 @@ _BY_ITSELF = frozenset({CLEAN, FAILED, OOM})
 _SUBJECTS = ("stack", "node", "nodecluster")
 _OUTCOMES = {DONE: "deploy", FAILED_DEPLOY: "deploy failed", ROLLED_BACK: "rolled back"}
 _SCALING = "scaling"
+_ILL = frozenset({Wellness.DEGRADED.value, Wellness.DOWN.value})
 # What takes less than half a second, or was over when it was seen, has no length worth saying.
 _NO_TIME = "0 s"
 # So long a look-up may take that comes between a deploy's end and what is said of it.
@@ -127,7 +129,15 @@ def _counts_of(view: View) -> str:
     if not isinstance(running, int) or not isinstance(target, int) or not target:
         return ""
     state = str(_known(view, *of_parent, "state") or "").lower()
-    return f"{running}/{target}" if _fits(state, running, target) else ""
+    is_so = _fits(state, running, target) or (type_ == "service" and _is_ill_by_counts(view))
+    return f"{running}/{target}" if is_so else ""
+
+
+def _is_ill_by_counts(view: View) -> bool:
+    """Say whether a service is ill whatever its state says, by counts that are as new as that."""
+    changed = set(view.value(("changed",)))
+    are_older = "state" in changed and not changed & {"running", "target"}
+    return _known(view, "health") in _ILL and not are_older
 
 
 def _fits(state: str, running: int, target: int) -> bool:

@@ -9,7 +9,7 @@ from tutumwatch.rules.members import Member
 
 def touched(resource: Resource, change_id: str, at: float) -> Change:
     """Make the Change of a resource that did not change itself, and is to be judged again."""
-    name = f"{change_id}/{resource.type}/{resource.key[2]}"
+    name = "/".join((change_id, *resource.key))
     return Change(name, ChangeKind.SAME, resource, resource, frozenset(), at)
 
 

@@ -10,6 +10,7 @@ from tutumwatch.events.resource_uri import parse_resource_uri
 from tutumwatch.inventory.inventory import Inventory
 from tutumwatch.rules.incident_rules import IncidentRule, RuleForm, is_own_connection
 from tutumwatch.rules.members import Check, Member, MemberName, Phase
+from tutumwatch.rules.naming import names_to_learn
 from tutumwatch.rules.readiness import Readiness
 from tutumwatch.rules.rule_set import RuleSet
 from tutumwatch.rules.touching import touched
@@ -59,15 +60,17 @@ class Verifying:
     def begin(self, rule: IncidentRule, member: Member) -> Check | None:
         """Give what to look up: the resource, and the parents that the rule names; or None.
 
-        An end depends on no more than what decides whether the rule holds.
+        Also who its incident would be named by, if that is not known yet. An end depends on no
+        more than what decides whether the rule holds.
         """
         known = self._inventory.get(member.name[1])
         if known is None or is_own_connection(known.type):
             return None
-        asks = rule.reads
+        asks, names = rule.reads, set[str]()
         if member.phase is not Phase.CLEARING:
             asks |= rule.asks | parents_in(self.rules.ignores.paths)
+            names = names_to_learn(rule, known, self._inventory)
         view = View(self._inventory, touched(known, "", known.seen))
-        found = [known.uri, *map(view.uri_of, sorted(asks))]
+        found = [known.uri, *names, *map(view.uri_of, sorted(asks))]
         uris = {uri for uri in found if isinstance(uri, str) and parse_resource_uri(uri)}
         return Check(self.number, frozenset(uris)) if uris else None

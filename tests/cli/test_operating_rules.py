@@ -72,7 +72,7 @@ class OperatingRulesTests(IncidentsTestCase):
 
         def kept(rule: str, type_: str, uuid: str, name: str, phase: Phase, since: float) -> Member:
             of = Resource(("main", type_, uuid), f"/api/v1/{type_}/{uuid}/", name)
-            key = f"{rule}/main/{type_}/{uuid}"
+            key = f"{rule}/main/{type_}/{name}"
             return Member((rule, of.key), (rule, key), phase, since, change_of("c", None, of))
 
         down = "service down"

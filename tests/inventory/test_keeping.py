@@ -100,6 +100,16 @@ class RestoreTests(KeepingCase):
         self.assertEqual({r.uri for r in again.children_of(key_of(STACK))}, {SERVICE, CONTAINER})
         self.assertEqual(again.take_unsaved(), {})
 
+    def test_children_keep_their_order(self) -> None:
+        """Whatever is judged for each of them comes to the same, and is said in the same order."""
+        self.inventory = Inventory()
+        uris = [f"/api/v1/service/s{number}/" for number in range(20)]
+        for uri in reversed(uris):
+            self.tell(uri, parents=[STACK])
+        for known in (self.inventory, self.restored()):
+            children = [child.uri for child in known.children_of(key_of(STACK))]
+            self.assertEqual(children, sorted(uris))
+
     def test_the_least_recently_seen_is_the_first_to_go(self) -> None:
         for uri, at in ((SERVICE, 3.0), (STACK, 1.0), (NODE, 2.0)):
             self.tell(uri, at=at)

@@ -52,7 +52,7 @@ SETTLED_SECONDS = 60.0
 
 def key_of(node: str) -> str:
     """Give the key of a node's incident."""
-    return f"node lost/main/node/{UUIDS[node]}"
+    return f"node lost/main/node/{node}"
 
 
 class NodesTestCase(ProgramTestCase):

@@ -402,10 +402,10 @@ class Watching:
     def live(self, steps: Sequence[Step]) -> None:
         """Live through a history, and on until nothing more comes of it."""
         for step in steps:
-            self._do(step)
+            self.do(step)
         self.platform.manners = {}
         if self.platform.network != CONNECTED:
-            self._do(Network(CONNECTED))
+            self.do(Network(CONNECTED))
         self._pass(SETTLED_SECONDS)
 
     # -- what comes of it
@@ -483,7 +483,8 @@ class Watching:
 
     # -- one step
 
-    def _do(self, step: Step) -> None:  # noqa: C901, PLR0912 - one case each
+    def do(self, step: Step) -> None:  # noqa: C901, PLR0912 - one case each
+        """Live through a step."""
         self.happened[f"a step: {type(step).__name__}"] += 1
         match step:
             case Happens():

@@ -53,7 +53,14 @@ from tests.rules.histories import (
     type_of,
     uri_of,
 )
-from tutumwatch.events.inputs import CONNECTED, DISCONNECTED, UNAUTHORIZED
+from tutumwatch.events.inputs import (
+    CONNECTED,
+    DISCONNECTED,
+    UNAUTHORIZED,
+    Looked,
+    Message,
+    Started,
+)
 from tutumwatch.inventory.inventory import Inventory
 from tutumwatch.replay import replay
 from tutumwatch.rules.decider import Decider
@@ -508,6 +515,31 @@ class RestartTests(SynchronousTestCase):
         live_twice()
         rare = {what: happened[what] for what, n in LEAST_COUNTS.items() if happened[what] < n}
         self.assertEqual(rare, {})
+
+
+class WaitingTests(SynchronousTestCase):
+    """A message that waits for more than one look-up."""
+
+    def test_after_a_restart_only_what_is_still_unknown_is_asked_for(self) -> None:
+        box, service = uri_of("container", "c1"), uri_of("service", "s1")
+        watching = Watching(rule_sets())
+        for step in (
+            Rest(Manner.FAILS, ("stack",)),  # nothing can be listed
+            Rest(Manner.LATE, ("service",)),
+            Happens(box, 1, Tell.LITTLE),
+            Wait(1.5),
+            Again(20.0),
+        ):
+            watching.do(step)
+        asked = [
+            {need.resource_uri for need in decisions.needs}
+            for item, decisions in zip(watching.journal, watching.decided, strict=True)
+            if isinstance(item, Started | Message | Looked)
+        ]
+        self.assertEqual(asked, [set(), {box}, {service}, {service}])
+        watching.do(Wait(8.0))  # for the stack, too, of which nothing can be known
+        texts = [notice.text for notice in watching.said if notice.rule == "box"]
+        self.assertEqual(texts, ["web-1 of web is Stopped failed (details unknown)"])
 
 
 class ReplayTests(SynchronousTestCase):

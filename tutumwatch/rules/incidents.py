@@ -218,10 +218,8 @@ class Incidents:
     def answer(self, looked: Looked, decisions: Decisions) -> None:
         """Let go on whatever waited for a look-up; what it told was judged already."""
         waiting = self._members.waiting_for(looked.stream, looked.resource_uri)
-        for name in in_precedence(waiting, self._places):
-            member = self._members.get(name)
-            if member is not None:
-                self._progress.answered(self._by_name[name[0]], member, looked, decisions)
+        for member in in_precedence(waiting, self._places):
+            self._progress.answered(self._by_name[member.name[0]], member, looked, decisions)
         self._counting.answer(looked, self._by_name, decisions)
         self._settle_excuses(looked.at, decisions)
 
@@ -285,17 +283,15 @@ class Incidents:
 
     def _go_on_all(self, names: Iterable[MemberName], now: float, decisions: Decisions) -> None:
         known = (member for name in names if (member := self._members.get(name)) is not None)
-        for name in in_precedence(known, self._places):
-            self._go_on(name, now, decisions)
+        for member in in_precedence(known, self._places):
+            self._go_on(member, now, decisions)
 
-    def _go_on(self, name: MemberName, now: float, decisions: Decisions) -> None:
-        member = self._members.get(name)
-        if member is None:
-            return
+    def _go_on(self, member: Member, now: float, decisions: Decisions) -> None:
+        rule = self._by_name[member.name[0]]
         try:
-            self._progress.go_on(self._by_name[name[0]], member, now, decisions)
+            self._progress.go_on(rule, member, now, decisions)
         except Exception as problem:  # noqa: BLE001 - the timers of others are taken already
-            self._reject_rule(name[0], f"{type(problem).__name__}: {problem}")
+            self._reject_rule(rule.name, f"{type(problem).__name__}: {problem}")
 
     def _end_count(self, name: MemberName, now: float, decisions: Decisions) -> None:
         member = self._members.get(name)

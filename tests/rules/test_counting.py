@@ -162,6 +162,17 @@ class CountTests(SynchronousTestCase):
 class EndTests(SynchronousTestCase):
     """Over when it is well for ``clear_for``, or not matched again within ``within``."""
 
+    def test_well_when_its_excuse_ends(self) -> None:
+        """What was on its way to open, and excused, is over if its service is well by then."""
+        world = world_of(loop(times=1, for_seconds=10.0, unless={"deploy": "running"}))
+        self.assertEqual(die(world), [])
+        self.assertEqual(notices(world.event(SERVICE, "Redeploying", parents=[])), [])
+        world.wait(5.0)
+        counts = {"running_num_containers": 3, "target_num_containers": 3}
+        said = notices(world.event(SERVICE, "Running", parents=[], object=counts))
+        self.assertEqual(said + world.wait(300.0), [])
+        self.assertEqual(world.open_keys(), [])
+
     def world(self) -> World:
         """Make a world in which a crash loop is open."""
         world = world_of()

@@ -185,6 +185,7 @@ class World:
     _sent_count: int = 0
     _arrived_count: int = 0
     _is_calm: bool = False
+    _bugs: list[Violation] = attrs.field(factory=list)
 
     @classmethod
     async def begin(cls, folder: Path, dice: random.Random) -> Self:
@@ -254,16 +255,22 @@ class World:
             await deferLater(reactor, STEP_SECONDS)
         if not kill.problem and program.exit_code != -signal.SIGKILL:
             kill.problem = f"ended by itself with {program.exit_code}: {program.output[-3000:]}"
+        self._note_bugs(program)
         # What it sent before it died is still read, and is its own.
         for fake in self._fakes:
             await fake.when(lambda fake: fake.tcp_connection_count == 0)
         self._take_in()
 
+    def _note_bugs(self, program: RunningProgram) -> None:
+        """Take note of inputs that could not be decided: all that arrive are good ones."""
+        for line in program.output.splitlines():
+            if "rejected: " in line or line.startswith("Traceback"):
+                self._bugs.append(Violation(f"logged: {line}", self.life))
+
     def _summary(self) -> str:
         """Say what happened in this life."""
         arrived = self._accepted_count - self._arrived_count
-        moods = [f"{type(fake).__name__} {fake.mood}" for fake in self._fakes]
-        return f"{self._sent_count} events were sent, {arrived} told; {'; '.join(moods)}"
+        return f"{self._sent_count} events were sent, {arrived} told"
 
     def _take_in(self) -> None:
         if self.store.exists():
@@ -390,7 +397,7 @@ class World:
         What the first one's listing finds may be an incident in the next one's life.
         """
         listings = self.books.listings_count
-        violations: list[Violation] = []
+        violations = self._bugs
         for with_slow in (False, True):
             program = self._start(None)
             # Else the end of an incident may be looked up again half a minute later.
@@ -402,6 +409,7 @@ class World:
                 await deferLater(reactor, STEP_SECONDS)
             await deferLater(reactor, 2.0)  # what a listing found is told then
             await program.end()
+            self._note_bugs(program)
             if program.exit_code != 0:
                 what = f"ended with {program.exit_code}: {program.output[-3000:]}"
                 return [*violations, Violation(what, self.life)]

@@ -27,7 +27,7 @@ def precedence_of(rules: Mapping[str, IncidentRule]) -> dict[str, int]:
     return places
 
 
-def in_precedence(members: Iterable[Member], places: Mapping[str, int]) -> list[MemberName]:
+def in_precedence(members: Iterable[Member], places: Mapping[str, int]) -> list[Member]:
     """Sort members by the places of their rules, then by age; a restart changes nothing of it.
 
     Who enters an incident comes before who leaves it, so that it stays open.
@@ -36,4 +36,4 @@ def in_precedence(members: Iterable[Member], places: Mapping[str, int]) -> list[
     def place(one: Member) -> tuple[int, bool, float, MemberName]:
         return (places[one.name[0]], one.phase is Phase.CLEARING, one.since, one.name)
 
-    return [member.name for member in sorted(members, key=place)]
+    return sorted(members, key=place)

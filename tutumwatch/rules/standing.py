@@ -117,7 +117,10 @@ class Judge:
     def _stand_counted(self, rule: IncidentRule, change: Change, member: Member | None) -> Standing:
         """Judge what was counted: what was told, or excused, is over once its resource is well."""
         name = (rule.name, change.after.key) if member is None else member.name
-        is_over = member is not None and member.phase is not Phase.PENDING
+        # Also if it was well already when what excused it ended.
+        is_over = member is not None and (
+            member.phase is not Phase.PENDING or member.gap_since is not None
+        )
         # What it is counted for need not be known itself: then the change is of one of its parts.
         is_own = change.after.key == name[1]
         if is_over and is_own and View(self._inventory, change).value(_HEALTH) == "ok":

@@ -7,8 +7,9 @@ What "the same" means, exactly:
   there is. One of them slept: it went on with all that it knew. The other one ended, and began with
   what was committed and saved. In the end both have the same incidents open, under the same keys,
   and have said the same: as often, to the same notifiers, in the same forms, under the same keys,
-  in the same words. Ids and times may differ, and so may what is said of the stream itself: only
-  the one that slept knows that it lost it.
+  in the same words. Ids and times may differ, and the order in which a group names what opened at
+  one instant; and so may what is said of the stream itself: only the one that slept knows that it
+  lost it.
 - **A replay.** The inputs of a history, with restarts, a clock that goes back, and reloads, are
   decided again by :func:`tutumwatch.replay.replay`. Each comes to exactly the same: the same is
   owed with the same ids and times, the same look-ups are wanted, the same records are kept.
@@ -469,10 +470,16 @@ LEAST_COUNTS = {
 def said_by(watching: Watching) -> Counter[tuple[str, ...]]:
     """Give what was said, but for ids and times; and nothing of the stream."""
     return Counter(
-        (notice.notifier, notice.form.value, notice.rule, notice.key, notice.text)
+        (notice.notifier, notice.form.value, notice.rule, notice.key, _in_order(notice.text))
         for notice in watching.said
         if notice.details.get("type") != "stream" and notice.rule != "stream down"
     )
+
+
+def _in_order(text: str) -> str:
+    """Give a text with the incidents of a group, of which many opened at one instant, in order."""
+    said, are_open, names = text.partition(" are open: ")
+    return said + are_open + ", ".join(sorted(names.split(", ")))
 
 
 def what_happened(watching: Watching) -> set[str]:

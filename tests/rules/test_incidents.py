@@ -11,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.rules.world import (
     RESOLVE,
+    SERVICE,
     TRIGGER,
     World,
     forms,
@@ -480,3 +481,27 @@ class HistoryTests(SynchronousTestCase):
                 else:
                     assert up_since is not None
                     self.assertEqual(notice.at, up_since + 5)
+
+
+class ServerWithoutObjectsTests(SynchronousTestCase):
+    """Events of a server that sends no objects along tell a state, and no counts."""
+
+    def test_what_was_counted_before_the_state_changed_closes_nothing_and_keeps_nothing_open(
+        self,
+    ) -> None:
+        down = {"type": "service", "health": ["degraded", "down"]}
+        world = World.of(incident_rule(incident_settings(name="down", while_=down)))
+        world.catch_up()
+        ill = {"state": "Stopped", "running_num_containers": 0, "target_num_containers": 2}
+        world.event(SERVICE, "Stopped", parents=[])
+        world.found(SERVICE, **ill)
+        world.wait(15.0)
+        self.assertEqual(
+            [notice.form for notice in notices(world.found(SERVICE, **ill))], [Form.TRIGGER]
+        )
+        world.event(SERVICE, "Running", parents=[])
+        world.wait(5.0)
+        well = {"state": "Running", "running_num_containers": 2, "target_num_containers": 2}
+        self.assertEqual(
+            [notice.form for notice in notices(world.found(SERVICE, **well))], [Form.RESOLVE]
+        )

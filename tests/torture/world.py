@@ -247,7 +247,7 @@ class World:
         begun = reactor.seconds()
         while program.exit_code is None:
             if reactor.seconds() - begun > LIFE_MAX_SECONDS:
-                kill.problem = f"was not killed: nothing like it happened; {self._summary()}"
+                kill.problem = f"was not killed: nothing like it happened; {self._summary(program)}"
                 await program.end("KILL")
                 break
             self._feed()
@@ -267,10 +267,10 @@ class World:
             if "rejected: " in line or line.startswith("Traceback"):
                 self._bugs.append(Violation(f"logged: {line}", self.life))
 
-    def _summary(self) -> str:
-        """Say what happened in this life."""
+    def _summary(self, program: RunningProgram) -> str:
+        """Say what happened in this life, and what it said of it."""
         arrived = self._accepted_count - self._arrived_count
-        return f"{self._sent_count} events were sent, {arrived} told"
+        return f"{self._sent_count} events were sent, {arrived} told; {program.output[-2000:]}"
 
     def _take_in(self) -> None:
         if self.store.exists():
@@ -399,28 +399,36 @@ class World:
         listings = self.books.listings_count
         violations = self._bugs
         for with_slow in (False, True):
-            program = self._start(None)
-            # Else the end of an incident may be looked up again half a minute later.
-            self.tutum.mood.failing = 0.0
             begun = reactor.seconds()
-            while reactor.seconds() - begun < SETTLED_MAX_SECONDS and not self._seems_settled(
-                with_slow=with_slow
-            ):
-                await deferLater(reactor, STEP_SECONDS)
-            await deferLater(reactor, 2.0)  # what a listing found is told then
-            await program.end()
-            self._note_bugs(program)
-            if program.exit_code != 0:
-                what = f"ended with {program.exit_code}: {program.output[-3000:]}"
-                return [*violations, Violation(what, self.life)]
-            self._take_in()
+            owed = [""]
+            while owed and reactor.seconds() - begun < SETTLED_MAX_SECONDS:
+                problem = await self._live_in_peace(begun, with_slow=with_slow)
+                if problem is not None:
+                    return [*violations, problem]
+                owed, _ = left_over(self.store)
             violations += self._faults(with_slow=with_slow)
-        owed, _ = left_over(self.store)
         if owed:
             violations.append(Violation(f"still owed in the end: {owed[:5]}", self.life))
         if self.books.listings_count == listings:
             violations.append(Violation("nothing was listed in the end", self.life))
         return list(dict.fromkeys(violations))
+
+    async def _live_in_peace(self, begun: float, *, with_slow: bool) -> Violation | None:
+        """Let a watcher live until it has nothing to do, and end it; say if it did not end well."""
+        program = self._start(None)
+        # Else the end of an incident may be looked up again half a minute later.
+        self.tutum.mood.failing = 0.0
+        while reactor.seconds() - begun < SETTLED_MAX_SECONDS and not self._seems_settled(
+            with_slow=with_slow
+        ):
+            await deferLater(reactor, STEP_SECONDS)
+        await deferLater(reactor, 3.0)  # what a listing found is told then
+        await program.end()
+        self._note_bugs(program)
+        self._take_in()
+        if program.exit_code == 0:
+            return None
+        return Violation(f"ended with {program.exit_code}: {program.output[-3000:]}", self.life)
 
     def _seems_settled(self, *, with_slow: bool) -> bool:
         return bool(self.tutum.connections) and not any(
@@ -429,7 +437,8 @@ class World:
 
     def _untold_faults(self) -> Iterator[Violation]:
         for slack, type_ in ((self.ops, "service"), (self.hook, "container")):
-            refused = {told for request in slack.refused for told in request.told()}
+            singly = (request for request in slack.refused if len(request.lines) == 1)
+            refused = {told for request in singly for told in request.told()}
             yield from missing(self.books.owed(type_), slack.said, refused)
 
     def _paging_faults(self, *, with_slow: bool) -> Iterator[Violation]:

@@ -47,6 +47,8 @@ def after_event(
         ended, was_stopping = ending_of(before, lower, told)
     elif key[1] == "service" and not gone:
         deploy = deploy_after(before, lower, known.fields, at)
+        if told is None and state != before_state and known.fields and "running" in known.fields:
+            known = replace(known, fields=_without_counts(known.fields))
     # Not replace(), and only once: one is made for every event.
     return Resource(
         known.key,
@@ -64,6 +66,11 @@ def after_event(
         was_stopping,
         deploy,
     )
+
+
+def _without_counts(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Give what is known of a service but how much of it runs: that was of its state before."""
+    return {name: value for name, value in fields.items() if name != "running"}
 
 
 def after_looked(before: Resource | None, key: Key, looked: Looked) -> Resource | None:

@@ -41,11 +41,11 @@ class Excuses:
             moved = set(self._moved)
             self._moved.clear()
             explained = {n: r for n, r in rules.items() if not moved.isdisjoint(r.unless_open)}
-            for member in self._members if explained else ():
-                rule = explained.get(member.name[0])
-                if rule is None:
-                    continue
+            members = self._members if explained else ()
+            concerned = [member for member in members if member.name[0] in explained]
+            # In an order that a restart keeps.
+            for member in sorted(concerned, key=lambda one: (one.since, one.name)):
                 # It may have moved since, because of another one.
                 current = self._members.get(member.name)
                 if current is not None and current.phase in {Phase.PENDING, Phase.EXCUSED}:
-                    progress.look_again(rule, current, now, decisions)
+                    progress.look_again(explained[member.name[0]], current, now, decisions)

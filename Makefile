@@ -15,9 +15,12 @@ RINGS_1_AND_2 := tests --ignore=tests/live --ignore=tests/packaging --ignore=tes
 # Begun last, each of these would keep one worker busy while the other has nothing to do.
 SLOWEST_FIRST := tests/packaging tests/faults tests/live tests
 # Other tests cover what these do.
-SLOW_AND_COVERED := packaging faults model torture bench live/test_bench_live.py \
-    live/test_flood.py live/test_restart_live.py live/test_torture_live.py \
-    live/test_twenty_seconds_live.py
+SLOW_AND_COVERED := packaging faults model torture bench scenarios rules/test_histories.py \
+    live/test_bench_live.py live/test_flood.py live/test_restart_live.py \
+    live/test_torture_live.py live/test_twenty_seconds_live.py live/test_incidents_live.py \
+    live/test_replay_live.py
+# Traced, nothing is as fast as this wants.
+TOO_FAST := live/test_bridge_live.py::TwistdTests::test_it_keeps_up_with_10000_events_a_second
 # In these packages every line and branch is tested.
 WHOLLY_TESTED := events rules outbox notifiers
 
@@ -60,7 +63,7 @@ rings: $(VENV)/.dev ## run the tests that need no socket and no network
 coverage: $(VENV)/.dev ## run the tests under coverage and hold the floors
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest -n $(WORKERS) --dist loadfile \
-	    $(addprefix --ignore=tests/,$(SLOW_AND_COVERED))
+	    $(addprefix --ignore=tests/,$(SLOW_AND_COVERED)) --deselect=tests/$(TOO_FAST)
 	$(BIN)/coverage combine --quiet
 	@failed=0; \
 	$(BIN)/coverage report || failed=1; \

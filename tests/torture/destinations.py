@@ -133,6 +133,7 @@ class BookkeepingSlack(FakeSlack):
     """A webhook without any memory of its own: what is sent twice stands there twice.
 
     ``refused``: the requests that it found fault with; a notice alone in one is given up then.
+    ``told_count``: how many lines it accepted that tell of events of services and containers.
     """
 
     mood: Mood
@@ -141,6 +142,7 @@ class BookkeepingSlack(FakeSlack):
         super().__init__(reactor)  # type: ignore[arg-type] # ScriptedServer.listen passes it on
         self.said: list[Said] = []
         self.refused: list[Said] = []
+        self.told_count = 0
 
     def respond(self, request: Request) -> int:
         """Answer in the mood."""
@@ -159,6 +161,7 @@ class BookkeepingSlack(FakeSlack):
         if any(told.intersection(earlier.told()) for earlier in self.said):
             self.mood.said_again()
         self.said.append(said)
+        self.told_count += sum("/node" not in uri for uri, _ in said.told())
         return super().process(request)
 
 

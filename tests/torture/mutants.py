@@ -178,8 +178,8 @@ MUTANTS = (
         (
             Change(
                 "tutumwatch/outbox/deliverer.py",
-                "if interrupted and not self._singly:",
-                "if interrupted < 0:",
+                "        if together:\n",
+                "        if together < 0:\n",
             ),
         ),
     ),

@@ -50,7 +50,7 @@ from tutumwatch.events.inputs import (
 from tutumwatch.inventory.inventory import Inventory
 from tutumwatch.inventory.resource import Resource
 from tutumwatch.notifiers.contract import Pace
-from tutumwatch.notifiers.outcomes import Delivered, Outcome
+from tutumwatch.notifiers.outcomes import Delivered, Outcome, Reason, Smaller
 from tutumwatch.outbox.deliverer import Deliverer
 from tutumwatch.outbox.outbox import Outbox
 from tutumwatch.outbox.sqlite.store import SQLiteStore, connect
@@ -190,6 +190,33 @@ class RequestTests(KilledTestCase):
         deliverer = self.deliverer(FIVES, store, lambda: next(jitters), destination=destination)
         self.result_of(Outbox(store, {"ops": deliverer}, self.clock).open())
         self.pass_seconds(4)
+        self.assertEqual([b for b in destination.batches if "0" in b], [TOGETHER] * 2)
+
+    def test_it_is_repeated_as_one_also_while_another_one_is_taken_apart(self) -> None:
+        """It failed at first, and comes again when notices that were found fault with go alone."""
+        owed = [notice(str(number)) for number in range(30)]
+        self.destination.holds = True
+        store = self.open_file(self.killed_at_request(owed, 1, FIVES))
+        destination = ScriptedDestination(self.clock)
+
+        def judge(_one: Notice) -> Outcome:
+            *earlier, batch = destination.batches
+            if batch == TOGETHER and TOGETHER not in earlier:
+                return SERVER_DOWN
+            return Smaller(Reason.CLIENT, "400") if "7" in batch and len(batch) > 1 else Delivered()
+
+        def deliver(
+            batch: Sequence[Notice], memory: Mapping[str, str]
+        ) -> Deferred[Sequence[Outcome]]:
+            destination.holds = [one.text for one in batch] == ["5"]
+            return destination.deliver(batch, memory)
+
+        destination.judge = judge
+        deliverer = self.deliverer_to(deliver, FIVES, store)
+        self.result_of(Outbox(store, {"ops": deliverer}, self.clock).open())
+        self.pass_seconds(3)
+        destination.end_one()
+        self.pass_seconds(3)
         self.assertEqual([b for b in destination.batches if "0" in b], [TOGETHER] * 2)
 
     def test_one_that_is_bad_does_not_hold_up_the_others_for_ever(self) -> None:

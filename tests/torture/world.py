@@ -280,7 +280,9 @@ class World:
         self.life += 1
         for fake in self._fakes:
             fake.mood = Mood(self.dice, life=self.life)
-        self._sent_count, self._arrived_count = 0, self._accepted_count
+        # What the lives before could not tell any more is under way as well.
+        self._sent_count = sum(1 for _ in self._untold_faults())
+        self._arrived_count = self._accepted_count
         self._is_calm = self.dice.random() < CALM
         doomed, ahead = msgspec.json.encode(doom).decode(), str(AHEAD_SECONDS * self.life)
         arguments = ["-m", "tests.torture.victim", str(self.configuration), doomed, ahead]
@@ -288,7 +290,7 @@ class World:
 
     @property
     def _accepted_count(self) -> int:
-        return sum(len(said.lines) for said in (*self.ops.said, *self.hook.said))
+        return self.ops.told_count + self.hook.told_count
 
     def _doom_for(self, boundary: Boundary) -> Doom | None:
         if isinstance(boundary.kill, Outside):
@@ -397,21 +399,21 @@ class World:
         What the first one's listing finds may be an incident in the next one's life.
         """
         listings = self.books.listings_count
-        violations = self._bugs
+        violations: list[Violation] = []
         for with_slow in (False, True):
             begun = reactor.seconds()
             owed = [""]
             while owed and reactor.seconds() - begun < SETTLED_MAX_SECONDS:
                 problem = await self._live_in_peace(begun, with_slow=with_slow)
                 if problem is not None:
-                    return [*violations, problem]
+                    return [*self._bugs, *violations, problem]
                 owed, _ = left_over(self.store)
             violations += self._faults(with_slow=with_slow)
         if owed:
             violations.append(Violation(f"still owed in the end: {owed[:5]}", self.life))
         if self.books.listings_count == listings:
             violations.append(Violation("nothing was listed in the end", self.life))
-        return list(dict.fromkeys(violations))
+        return list(dict.fromkeys((*self._bugs, *violations)))
 
     async def _live_in_peace(self, begun: float, *, with_slow: bool) -> Violation | None:
         """Let a watcher live until it has nothing to do, and end it; say if it did not end well."""

@@ -156,9 +156,9 @@ class Deliverer:
 
     def _portion(self, now: float) -> int:
         """Say how many notices the next request takes."""
-        ready, interrupted = self._heads.ready_count(now), self._heads.interrupted_count()
-        if interrupted and not self._singly:
-            return min(interrupted, self._pace.batch_count)
+        ready, together = self._heads.ready_count(now), self._heads.interrupted_count(self._singly)
+        if together:
+            return min(together, self._pace.batch_count)
         if self._gate.is_probing or self._singly or ready <= self._pace.batch_above_count:
             return 1
         return self._pace.batch_count

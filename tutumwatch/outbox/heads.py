@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Set as AbstractSet
 from typing import TypeAlias
 
 import attrs
@@ -79,12 +80,16 @@ class Heads:
             self._join(head, due)
         return len(self._ready)
 
-    def interrupted_count(self) -> int:
-        """Count those that may go now and were one request that was interrupted."""
+    def interrupted_count(self, singly: AbstractSet[int] = frozenset()) -> int:
+        """Count those that may go now and were one request that was interrupted.
+
+        :param singly: those that go alone, as they were found fault with together.
+        """
         if not self._ready or not self._ready[0][1].interrupted:
             return 0
         first = self._ready[0][1]
-        return sum(_were_together(head, first) for _, head in self._ready)
+        together = [head.row_id for _, head in self._ready if _were_together(head, first)]
+        return len(together) if singly.isdisjoint(together) else 0
 
     def _join(self, first: Head, now: float) -> None:
         """Let what was one request go together with the first of it that goes again."""

@@ -247,4 +247,4 @@ class WrittenTests(DifferencesTestCase):
         )
 
     def test_tests_do_not_run(self) -> None:
-        self.assertEqual(self.told_written({}, {"tests": [{}]}), ["0 rules unchanged"])
+        self.assertEqual(self.told(ALL, f'{ALL}[[tests]]\nname = "t"\nnotices = []\n'), [])

@@ -15,8 +15,6 @@ from tutumwatch.settings import Settings
 FROM_NEXT_START = "counts from the next start"
 # Written as lists of tables that have names; the first two of them are rules.
 _NAMED = {"messages": "rule", "incidents": "rule", "mutes": "mute"}
-# What nothing that runs reads.
-_NOT_RUN = frozenset({"tests"})
 
 _Written: TypeAlias = Mapping[str, Any]
 _Name: TypeAlias = tuple[str, str]
@@ -165,7 +163,7 @@ def _changed_table(old: _Table, new: _Table) -> list[str]:
 def _others(before: _Written, after: _Written) -> Iterator[str]:
     """Compare what has no name: a list of routes, a number, whatever else there may be."""
     for key in {**before, **after}:
-        if key not in _NAMED and key not in _NOT_RUN and before.get(key) != after.get(key):
+        if key not in _NAMED and before.get(key) != after.get(key):
             yield f"{'+' if key not in before else '-' if key not in after else '~'} {key}"
 
 

@@ -74,7 +74,7 @@ class Replay:
         kept = Restored(
             started.alive_at,
             self._messages[-1].number if self._messages else 0,
-            sorted(before.inventory, key=lambda resource: resource.key),
+            sorted(before.inventory.resources(), key=lambda resource: resource.key),
             earlier=list(self._messages),
             waiting=[row for _, row in sorted(self._waiting.items())],
             records=dict(sorted(self._records.items())),

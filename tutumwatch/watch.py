@@ -104,8 +104,8 @@ class Pipeline(Service):
     ) -> None:
         """Name the streams that feed this pipeline, and what asks the platform for it.
 
-        :param streams: looked at each time; they may come and go, and so may
-        :param catch_ups: by stream.
+        :param streams: looked at each time: they may come and go.
+        :param catch_ups: by stream; they come and go with these.
         """
         self._streams = streams
         self._look_ups = look_ups

@@ -308,6 +308,17 @@ class IncidentTests(ExplainTestCase):
             f"down true; it opens once that is verified: that depends on {SHOP}: would look it up",
         )
 
+    def test_what_an_event_does_not_carry_is_looked_up(self) -> None:
+        """That the service is known by its name alone is no answer."""
+        told = {**event("Running"), "object": None}
+        self.assertEqual(
+            self.only(message('{ type = "service", running = 0 }', "{{ state }}"), told),
+            [
+                f"news waits for look-ups: depends on running of {WEB}: would look it up",
+                "-> console: Running",
+            ],
+        )
+
     def test_what_has_to_be_verified(self) -> None:
         at_once = self.down.replace("2m", "0s").replace("health", 'stack.name = "!x", health')
         self.keep()
@@ -496,7 +507,7 @@ class GivenTests(ExplainTestCase):
 
     def test_what_is_no_event(self) -> None:
         for given, what in (
-            ("", "there is no event in it"),
+            ("", "-: there is no event in it; write one a line, as JSON"),
             ("hello", "line 1: expected an event such as"),
             ("[1]", "line 1: expected an event such as"),
             (

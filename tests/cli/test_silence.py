@@ -53,7 +53,7 @@ class SilenceCommandTestCase(ChangingTestCase):
         """Make what the watcher would have."""
         super().setUp()
         self.decider = Decider(Inventory(), rules())
-        self.decider.inventory.restore(list(shop()))
+        self.decider.inventory.restore(shop().resources())
         names = map("s{}".format, count(1))
         silencing = Silencing(
             self.decider, self.carry_out, lambda: self.now, lambda: next(names), Clock()

@@ -312,7 +312,7 @@ class MistakesTests(ReadingTestCase):
             ),
             (
                 '{ type = "stack", name = "s", node = "n" }',
-                "resources[1].node: a stack has no node",
+                "resources[1].node: a stack has no node; leave it out",
             ),
             (
                 '{ type = "service", name = "web", stack = "shop" }',
@@ -324,7 +324,7 @@ class MistakesTests(ReadingTestCase):
             ),
             (
                 '{ type = "stack", name = "shop" }, { type = "stack", name = "shop" }',
-                "resources[2].name: another stack has this name",
+                "resources[2].name: another stack has this name; each needs its own",
             ),
         ):
             self.assertIn(what, self.only(f"resources = [{table}]\nnotices = []"))

@@ -230,7 +230,11 @@ notify = "console"
         for line, said in (
             ('unless_open = "i"', "5: incidents[1].unless_open ('i'): an incident does not explain itself; name another rule"),
             ("unless_open = [5]", "5: incidents[1].unless_open ('i'): expected the name of a rule, or a list of them"),
-            ('unless_open = "x"', "5: incidents[1].unless_open ('i'): there is no incident rule 'x'"),
+            (
+                'unless_open = "x"',
+                ("5: incidents[1].unless_open ('i'): there is no incident rule 'x'; "
+                "name another [[incidents]] table of this file"),
+            ),
             ('was = "i"', "5: incidents[1].was ('i'): a rule 'i' is still there; it cannot be this one too"),
             ("was = 5", "5: incidents[1].was ('i'): expected a text in quotes, got a number"),
         ):  # fmt: skip

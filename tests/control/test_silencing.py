@@ -52,7 +52,7 @@ class SilencingTestCase(CommandsTestCase):
         """Know the shop."""
         super().setUp()
         self.decider.rules = rules()
-        self.decider.inventory.restore(list(shop()))
+        self.decider.inventory.restore(shop().resources())
 
     def carry_out(self, item: Input) -> Deferred[Decisions]:
         """Decide it, unless what is decided is to come to nothing."""

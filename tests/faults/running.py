@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import unittest
@@ -12,10 +11,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
-from tests.fakes.clients import http_client
 from tests.fakes.tutum_events import StreamEvent, container_event
 from tests.faults.disks import CannotMountError, FragileDisk, MountedDisk, SmallDisk
 from tests.faults.shim import COMPILER, Shim
@@ -169,12 +166,7 @@ class FaultsTestCase(LiveTestCase):
         command = [sys.executable, "-m", "tutumwatch", "run", "--config", str(path)]
         program = start_program(command, variables, self.place)
         self.program = program
-
-        async def end() -> None:
-            await program.end("KILL")
-            self.outputs.append(program.output)
-
-        self.addCleanup(lambda: Deferred.fromCoroutine(end()))
+        self.end_with_test(program)
         return program
 
     async def run_watcher(
@@ -195,10 +187,7 @@ class FaultsTestCase(LiveTestCase):
 
     async def health(self) -> tuple[int, dict[str, Any]]:
         """GET /healthz: the status, and the object."""
-        answer = await http_client(self).get(await self.program.health_url())
-        body = await answer.text()
-        self.outputs.append(body)
-        return answer.code, json.loads(body)
+        return await self.health_at(await self.program.health_url())
 
     async def until_health(self, key: str, wanted: object, timeout_seconds: float = 20) -> None:
         """Wait until the health says something; a text is enough if it is a part of what it says."""

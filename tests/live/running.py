@@ -23,6 +23,7 @@ from tests.fakes.pagerduty import FakePagerDuty
 from tests.fakes.scripted import ScriptedServer
 from tests.fakes.slack import FakeSlack
 from tests.fakes.tutum import FakeTutum
+from tests.live.programs import RunningProgram
 from tests.secrets_check import SecretsCheckedTestCase, parts_of, read_stores
 from tutumwatch.assembly import make_watch
 from tutumwatch.config.environment import Environment
@@ -38,6 +39,22 @@ PAGERDUTY_KEY = "9a1b2c3d4e5f60718293a4b5c6d7e8f9"
 WEBHOOK_PATH = "/services/T0AAAAAAA/B0BBBBBBB/w3bh00kS3cr3tT0k3n"
 BASIC = base64.b64encode(f"{USER}:{TOKEN}".encode()).decode()
 CONSOLE = "tutumwatch.notifiers.console"
+# Tables of a configuration, for the environment of LiveTestCase.variables.
+SLACK = """
+[notifiers.slack]
+kind = "slack"
+url = "${SLACK_URL}"
+rate = 0
+"""
+PD = """
+[notifiers.pd]
+kind = "pagerduty"
+key = "${PAGERDUTY_KEY}"
+host = "${PAGERDUTY_URL}"
+rate = 0
+"""
+# With an empty store PagerDuty hears that the stream's incident is over, and that of a storm.
+GREETING_COUNT = 2
 
 
 async def until(holds: Callable[[], bool], timeout_seconds: float = 20.0, what: str = "") -> None:
@@ -156,8 +173,17 @@ class LiveTestCase(SecretsCheckedTestCase, TestCase):
         """Start the watcher and wait until it is connected and its first resolve has arrived."""
         watch = self.start(configuration)
         await self.tutum.when(lambda fake: fake.connection_count == 1)
-        await self.pagerduty.when(lambda fake: len(fake.events) == 1)
+        await self.pagerduty.when(lambda fake: len(fake.events) >= 1)
         return watch
+
+    def end_with_test(self, program: RunningProgram) -> None:
+        """Kill a program at the end of the test; what it wrote is checked for secrets."""
+
+        async def end() -> None:
+            await program.end("KILL")
+            self.outputs.append(program.output)
+
+        self.addCleanup(lambda: Deferred.fromCoroutine(end()))
 
     @property
     def pipeline(self) -> Pipeline:
@@ -169,12 +195,15 @@ class LiveTestCase(SecretsCheckedTestCase, TestCase):
         return self.log.lines(CONSOLE)
 
     async def health(self) -> tuple[int, dict[str, Any]]:
-        """GET /healthz: the status, and the object; it may hold no secret either."""
+        """GET /healthz of the watcher in this process; see :meth:`health_at`."""
         status = cast("StatusService", self.watch.getServiceNamed("status"))
         await until(lambda: status.port is not None)
         assert status.port is not None
         port = cast("IPv4Address", status.port.getHost()).port
-        url = f"http://127.0.0.1:{port}/healthz"
+        return await self.health_at(f"http://127.0.0.1:{port}/healthz")
+
+    async def health_at(self, url: str) -> tuple[int, dict[str, Any]]:
+        """GET /healthz of any watcher: the status, and the object; it may hold no secret."""
         answer = await http_client(self).get(url)
         body = await answer.text()
         self.outputs.append(body)

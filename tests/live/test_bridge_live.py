@@ -10,7 +10,6 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import quote
@@ -51,15 +50,6 @@ BASE64 = base64.b64encode(f"ops:{KEY}".encode()).decode()
 AUTH = {"type": "auth", "action": "", "state": "", "resource_uri": "", "parents": []}
 REFUSED = {**AUTH, "type": "error", "data": {"errorMessage": "UNAUTHORIZED"}}
 FIVE = {"type", "action", "state", "resource_uri", "parents"}
-
-
-async def until(holds: Callable[[], bool], timeout_seconds: float = 20.0) -> None:
-    """Wait for a condition of something that tells nobody when it changes."""
-    end = reactor.seconds() + timeout_seconds
-    while not holds():
-        if reactor.seconds() > end:
-            raise TimeoutError
-        await deferLater(reactor, 0.005)
 
 
 class BridgeTestCase(SecretsCheckedTestCase, TestCase):

@@ -10,28 +10,21 @@ from tests.fakes.answers import Answer
 from tests.fakes.tutum_events import new_uuid, node_event, uri_of
 from tests.fakes.tutum_objects import rest_object
 from tests.live.programs import RunningProgram
-from tests.live.running import until
+from tests.live.running import PD, SLACK, until
 from tests.live.test_twistd import RUN, ProgramTestCase
 
-RULES = """
+RULES = (
+    """
 last_resort = false
 
 [streams.main]
 
 [status]
 listen = "off"
-
-[notifiers.slack]
-kind = "slack"
-url = "${SLACK_URL}"
-rate = 0
-
-[notifiers.pd]
-kind = "pagerduty"
-key = "${PAGERDUTY_KEY}"
-host = "${PAGERDUTY_URL}"
-rate = 0
-
+"""
+    + SLACK
+    + PD
+    + """
 [[incidents]]
 name = "node lost"
 while = { type = "node", health = "down" }
@@ -41,6 +34,7 @@ notify = ["pd", "slack"]
 text = "{{ name }} is lost"
 resolve_text = "{{ name }} is back"
 """
+)
 NODES = ("node-1", "node-2", "node-3", "node-4")
 CLUSTER = new_uuid()
 UUIDS = {name: new_uuid() for name in NODES}

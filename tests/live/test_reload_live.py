@@ -13,7 +13,7 @@ from tests.fakes.answers import Answer
 from tests.fakes.tutum import FakeTutum
 from tests.fakes.tutum_events import container_event, new_uuid
 from tests.live.programs import RunningProgram
-from tests.live.running import USER, LiveTestCase, stop, until
+from tests.live.running import PD, SLACK, USER, LiveTestCase, stop, until
 from tests.live.test_twistd import RUN, TWISTD, ProgramTestCase
 from tutumwatch.config.environment import Environment
 from tutumwatch.config.load import load_configuration
@@ -30,19 +30,6 @@ LAB = """
 [streams.lab]
 url = "LAB_STREAM"
 rest = "LAB_REST"
-"""
-SLACK = """
-[notifiers.slack]
-kind = "slack"
-url = "${SLACK_URL}"
-rate = 0
-"""
-PD = """
-[notifiers.pd]
-kind = "pagerduty"
-key = "${PAGERDUTY_KEY}"
-host = "${PAGERDUTY_URL}"
-rate = 0
 """
 BOXES = """
 [[messages]]

@@ -9,7 +9,7 @@ from typing import cast
 
 from tests.fakes.answers import Answer
 from tests.fakes.tutum_events import StreamEvent, container_event, new_uuid, service_event
-from tests.live.running import PAGERDUTY_KEY, LiveTestCase, until
+from tests.live.running import PAGERDUTY_KEY, PD, SLACK, LiveTestCase, until
 from tests.rules.world import notices
 from tutumwatch.config.environment import Environment
 from tutumwatch.config.load import load_configuration
@@ -21,23 +21,16 @@ from tutumwatch.outbox.sqlite.journal import JournalReader
 from tutumwatch.replay import replay
 from tutumwatch.rules.decider import Decider
 
-RULES = """
+RULES = (
+    """
 [streams.main]
 
 [status]
 listen = "off"
-
-[notifiers.slack]
-kind = "slack"
-url = "${SLACK_URL}"
-rate = 0
-
-[notifiers.pd]
-kind = "pagerduty"
-key = "${PAGERDUTY_KEY}"
-host = "${PAGERDUTY_URL}"
-rate = 0
-
+"""
+    + SLACK
+    + PD
+    + """
 [[messages]]
 name = "service"
 match = { type = "service", changed = "state" }
@@ -64,6 +57,7 @@ within = "10m"
 per = "service"
 notify = "pd"
 """
+)
 
 
 class JournalTests(LiveTestCase):

@@ -17,7 +17,7 @@ from tests.fakes.answers import Answer
 from tests.fakes.tutum_events import StreamEvent, container_event, new_uuid
 from tests.fakes.tutum_objects import rest_object
 from tests.live.programs import RunningProgram, script
-from tests.live.running import PAGERDUTY_KEY, WEBHOOK_PATH, LiveTestCase, until
+from tests.live.running import GREETING_COUNT, PAGERDUTY_KEY, WEBHOOK_PATH, LiveTestCase, until
 from tests.live.test_twistd import RUN, TWISTD, ProgramTestCase
 from tests.secrets_check import parts_of
 from tutumwatch.outbox.outbox import Outbox
@@ -64,8 +64,6 @@ key = "the-stream"
 text = "down"
 resolve_text = "back, nothing was seen for {{ blind }}"
 """
-# With an empty store PagerDuty hears that the stream's incident is over, and that of a storm.
-GREETING_COUNT = 2
 SERVER_DOWN = Answer(503, "down")
 BOXES = [new_uuid() for _ in range(40)]
 

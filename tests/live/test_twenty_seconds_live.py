@@ -8,10 +8,7 @@ from twisted.internet import reactor
 from twisted.internet.task import deferLater
 
 from tests.fakes.answers import Answer
-from tests.live.running import LiveTestCase
-
-# With an empty store PagerDuty hears that the stream's incident is over, and that of a storm.
-GREETING_COUNT = 2
+from tests.live.running import GREETING_COUNT, LiveTestCase
 
 
 class LowDice(random.Random):

@@ -11,10 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.defer import Deferred
-
 from tests.fakes.answers import Answer
-from tests.fakes.clients import http_client
 from tests.fakes.tutum_events import container_event
 from tests.fakes.tutum_stream import unauthorized
 from tests.live.programs import RunningProgram, script, start_program
@@ -50,27 +47,19 @@ class ProgramTestCase(LiveTestCase):
         self.cwd = self.folder()
         variables = {"HOME": str(self.folder()), **variables}
         program = start_program(arguments, variables, self.cwd)
-
-        async def end() -> None:
-            await program.end("KILL")
-            self.outputs.append(program.output)
-
-        self.addCleanup(lambda: Deferred.fromCoroutine(end()))
+        self.end_with_test(program)
         return program
 
     async def run_watcher(self, arguments: list[str], **variables: str) -> RunningProgram:
         """Start the watcher under the tutorial's environment, and wait until it is connected."""
         program = self.run_program(arguments, **{**self.variables(), **variables})
         await self.tutum.when(lambda fake: fake.connection_count == 1, timeout_seconds=30)
-        await self.pagerduty.when(lambda fake: len(fake.events) == 1)
+        await self.pagerduty.when(lambda fake: len(fake.events) >= 1)
         return program
 
     async def health_of(self, program: RunningProgram) -> tuple[int, dict[str, Any]]:
         """GET /healthz of a process."""
-        answer = await http_client(self).get(await program.health_url())
-        body = await answer.text()
-        self.outputs.append(body)
-        return answer.code, json.loads(body)
+        return await self.health_at(await program.health_url())
 
     def write(self, text: str) -> str:
         """Write a configuration, and give its path."""

@@ -101,9 +101,9 @@ class Ledger:
     # All that was committed and has not ended, in that order; and all that ever was.
     owed: dict[str, OwedNotice] = attrs.field(factory=dict)
     known: dict[str, OwedNotice] = attrs.field(factory=dict)
-    # Lanes of which a person took something out: whoever reads on there reads less.
     # What was found to be broken where the watcher would have caught the exception.
     broken: list[str] = attrs.field(factory=list)
+    # Lanes of which a person took something out: whoever reads on there reads less.
     meddled: set[tuple[str, str]] = attrs.field(factory=set)
     _offered: dict[int, Decisions] = attrs.field(factory=dict)
     _digests: list[_Tentative] = attrs.field(factory=list)

@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 
 import attrs
 
+from tests.fakes.tutum_events import kind_and_uuid, uri_of
 from tests.rules.world import notices
 from tests.scenarios.harness import own_rules
 from tests.scenarios.kept import Kept
@@ -59,12 +60,6 @@ LIST_AGAIN_SECONDS = 30.0
 TICKS_AT_ONCE_MAX_COUNT = 500
 SETTLED_SECONDS = 2_000.0
 DEADLINE_SECONDS = 180.0
-
-
-def uri_of(type_: str, uuid: str) -> str:
-    """Give a resource_uri."""
-    return f"/api/v1/{type_}/{uuid}/"
-
 
 _SHOP, _PAY = uri_of("stack", "k1"), uri_of("stack", "k2")
 _CLUSTER = uri_of("nodecluster", "nc1")
@@ -138,7 +133,7 @@ BECOMES: Mapping[str, Sequence[tuple[str, Mapping[str, Any]]]] = {
 
 def type_of(uri: str) -> str:
     """Give the type that a resource_uri names."""
-    return uri.split("/")[3]
+    return kind_and_uuid(uri)[0]
 
 
 class Tell(Enum):

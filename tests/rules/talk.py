@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol
 
 import attrs
 
@@ -112,6 +112,29 @@ def event_bytes(uri: str | None, state: str | None = "Running", /, **more: objec
     return json.dumps({**said, **more}).encode()
 
 
+class Ticking(Protocol):
+    """What has a time of its own, and goes on when it is told that a time has come."""
+
+    now: float
+
+    def tick(self) -> Decisions:
+        """Let what is due be done."""
+
+
+def pass_time(one: Ticking, next_due: Callable[[], float | None], seconds: float) -> list[Notice]:
+    """Let time pass, with a Tick at every time that is waited for; give what that said."""
+    end = one.now + seconds
+    said: list[Notice] = []
+    ticks = 0
+    while (due := next_due()) is not None and due <= end:
+        ticks += 1
+        assert ticks < 1000, "what was due stays due"
+        one.now = max(due, one.now)
+        said += notices(one.tick())
+    one.now = end
+    return said
+
+
 @attrs.define
 class Talk:
     """Message rules and the time; every call is one input at that time."""
@@ -205,17 +228,8 @@ class Talk:
         return self._kept(decisions)
 
     def wait(self, seconds: float) -> list[Notice]:
-        """Let time pass, with a Tick at every time that is waited for; give what that said."""
-        end = self.now + seconds
-        said: list[Notice] = []
-        ticks = 0
-        while (due := self.speaking.next_due()) is not None and due <= end:
-            ticks += 1
-            assert ticks < 1000, "what was due stays due"
-            self.now = max(due, self.now)
-            said += notices(self.tick())
-        self.now = end
-        return said
+        """Let time pass; see :func:`pass_time`."""
+        return pass_time(self, self.speaking.next_due, seconds)
 
     def restart(self, rules: RuleSet | None = None) -> Decisions:
         """Begin anew with what was kept."""
@@ -235,8 +249,8 @@ class Talk:
 
     def _kept(self, decisions: Decisions) -> Decisions:
         """Keep what a store would keep."""
-        if self.speaking.has_unsaved:
-            for name, record in self.speaking.take_unsaved().items():
+        if self.speaking.records:
+            for name, record in self.speaking.records.take().items():
                 if record is None:
                     self.records.pop(name, None)
                 else:

@@ -10,6 +10,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.fakes.tutum_events import kind_and_uuid
 from tests.rules.talk import make_ignores
 from tests.rules.world import (
     CONTAINER,
@@ -52,8 +53,7 @@ def answer(world: World) -> list[Notice]:
     """Let the platform say of all that is asked for what is known of it; give what that said."""
     said: list[Notice] = []
     for uri in world.uris_asked():
-        type_, uuid = uri.strip("/").split("/")[-2:]
-        known = world.decider.inventory.get(("main", type_, uuid))
+        known = world.decider.inventory.get(("main", *kind_and_uuid(uri)))
         if known is not None:
             said += notices(world.found(uri, name=known.name, state=known.state))
     return said

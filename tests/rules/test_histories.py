@@ -28,6 +28,7 @@ from hypothesis import Phase as HypothesisPhase
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.fakes.tutum_events import uri_of
 from tests.rules.histories import (
     BECOMES,
     URIS,
@@ -52,7 +53,6 @@ from tests.rules.histories import (
     Watching,
     load,
     type_of,
-    uri_of,
 )
 from tutumwatch.events.inputs import (
     CONNECTED,

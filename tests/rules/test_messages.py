@@ -453,6 +453,11 @@ class CompileMessageTests(SynchronousTestCase):
                 "fresh",
                 "'stak' is no type of parent (did you mean 'stack'?)",
             ),
+            (
+                {"fresh": ["action"]},
+                "fresh",
+                "'action' is no type of parent; write service, stack or node",
+            ),
             ({"notify": []}, "notify", "names no notifier, so nobody would be told"),
         ):
             self.assertEqual(self.mistakes(**table), [(where, what)])

@@ -30,7 +30,7 @@ def silences(*added: Silence) -> Silences:
     made = Silences()
     for one in added:
         made.add(one)
-    made.take_unsaved()
+    made.records.take()
     return made
 
 
@@ -113,7 +113,7 @@ class WithholdingTests(SynchronousTestCase):
         self.assertIn("0.colour: 'colour' is no known field; 1: expected a table", str(error))
         error = self.assertRaises(ValueError, known.add, silence(match="web"))
         self.assertTrue(str(error).startswith("expected a table"), str(error))
-        self.assertEqual((list(known), known.next_due(), known.has_unsaved), ([], None, False))
+        self.assertEqual((list(known), known.next_due(), bool(known.records)), ([], None, False))
 
 
 class EndingTests(SynchronousTestCase):
@@ -128,7 +128,7 @@ class EndingTests(SynchronousTestCase):
         self.assertEqual(known.get("5eaf00"), silence(ends=10.0))
         self.assertEqual(known.tick(15.0 + REMEMBERED_SECONDS), [])
         self.assertIsNone(known.get("5eaf00"))
-        self.assertEqual(known.take_unsaved(), {("silence", "5eaf00"): None})
+        self.assertEqual(known.records.take(), {("silence", "5eaf00"): None})
         self.assertEqual([one.id for one in known], ["beef01"])
 
     def test_a_tick_that_comes_days_late_still_tells_of_the_end(self) -> None:
@@ -184,20 +184,20 @@ class KeepingTests(SynchronousTestCase):
         before.add(silence("beef01", at=2.0))
         before.add(silence(at=1.0))
         before.note([said(name="web")], 1.0)
-        self.assertTrue(before.has_unsaved)
-        records = {name: value for name, value in before.take_unsaved().items() if value}
+        self.assertTrue(before.records)
+        records = {name: value for name, value in before.records.take().items() if value}
         self.assertEqual(
             set(records), {("silence", "5eaf00"), ("silence", "beef01"), ("said", "0")}
         )
-        self.assertFalse(before.has_unsaved)
+        self.assertFalse(before.records)
         after = restored({**records, ("greeted", "main"): b"\xc1"})
         self.assertEqual(list(after), [silence(at=1.0), silence("beef01", at=2.0)])
         self.assertEqual(len(list(after.said.since(0.0))), 1)
         self.assertEqual(after.withholding("news", view_of(WEB), 1.0), "5eaf00")
         self.assertEqual(after.next_due(), HOUR)
-        self.assertFalse(after.has_unsaved)
+        self.assertFalse(after.records)
         after.save_everything()
-        self.assertEqual(after.take_unsaved(), records)
+        self.assertEqual(after.records.take(), records)
 
     def test_one_that_ended_meanwhile_is_told_at_once(self) -> None:
         kept = msgspec.msgpack.encode(silence(ends=10.0))
@@ -212,6 +212,6 @@ class KeepingTests(SynchronousTestCase):
         self.assertEqual(after.restore({**records, ("said", "7"): b"\xc1"}), 3)
         self.assertEqual([one.id for one in after], ["5eaf00"])
         self.assertEqual(
-            after.take_unsaved(),
+            after.records.take(),
             {("silence", "x"): None, ("silence", "bad"): None, ("said", "7"): None},
         )

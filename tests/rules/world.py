@@ -19,6 +19,7 @@ from tests.rules.talk import (
     event_bytes,
     make_rule,
     notices,
+    pass_time,
     texts,
     unexpected,
 )
@@ -307,17 +308,8 @@ class World:
         return self.decide(Tick(self.now))
 
     def wait(self, seconds: float) -> list[Notice]:
-        """Let time pass, with a Tick at every time that is waited for; give what that said."""
-        end = self.now + seconds
-        said: list[Notice] = []
-        ticks = 0
-        while (due := self.decider.next_due()) is not None and due <= end:
-            ticks += 1
-            assert ticks < 1000, "what was due stays due"
-            self.now = max(due, self.now)
-            said += notices(self.tick())
-        self.now = end
-        return said
+        """Let time pass; see :func:`pass_time`."""
+        return pass_time(self, self.decider.next_due, seconds)
 
     def wait_and_find(self, seconds: float, uri: str, **fields: object) -> list[Notice]:
         """Let time pass, and answer the look-up that is wanted then; give what both said."""

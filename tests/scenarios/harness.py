@@ -162,6 +162,14 @@ class Scenario:
         self.play(self.engine.deploy(stack, name, image, count, labels=labels))
         return self.cloud.service(name)
 
+    def cut(self, hostname: str) -> None:
+        """Let a node be lost, while time passes."""
+        self.begin(self.engine.cut_node(self.cloud.node(hostname)))
+
+    def heal(self, hostname: str) -> None:
+        """Let a node be back, while time passes."""
+        self.begin(self.engine.heal_node(self.cloud.node(hostname)))
+
     def begin(self, operation: Moments) -> Callable[[], bool]:
         """Let an operation go on while time passes; give what says whether it has ended."""
         return self.cloud.begin(operation)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import attrs
 
+from tests.rules.talk import notices
 from tutumwatch.notifiers.pagerduty import incident_key
-from tutumwatch.rules.decisions import Decisions, Settled
+from tutumwatch.rules.decisions import Decisions
 from tutumwatch.rules.notice import Form, Notice
 
 
@@ -60,7 +59,7 @@ class Ledger:
 
     def hear(self, decisions: Decisions, at: float) -> None:
         """Take in what was committed."""
-        for notice in _notices(decisions):
+        for notice in notices(decisions):
             said = Said(at, notice)
             self.said.append(said)
             self._take(said)
@@ -84,11 +83,3 @@ class Ledger:
             page.triggers.append(said)
         else:
             self.pages.setdefault(notice.notifier, []).append(Page(key, [said]))
-
-
-def _notices(decisions: Decisions) -> Iterable[Notice]:
-    for owed in decisions.owed:
-        if isinstance(owed, Notice):
-            yield owed
-        elif isinstance(owed, Settled):
-            yield from owed.notices

@@ -100,15 +100,17 @@ class StagedCloud:
         things = [t for t in self.reducer.registry.things(type_) if name_of(t) == name]
         return things[-1]
 
-    def deaths(self, since: float = 0.0) -> list[float]:
-        """Say when containers ended that nobody had asked to, from a time on."""
+    def deaths(self, since: float = 0.0, service: str = "") -> list[float]:
+        """Say when containers ended that nobody had asked to, from a time on: of all, or of one."""
         asked: set[str] = set()
         deaths = []
         for at, told in self.announced:
             if told.state in {"Stopping", "Terminating"}:
                 asked.add(told.resource_uri)
             elif (told.type, told.state) == ("container", "Stopped") and at >= since:
-                deaths += [] if told.resource_uri in asked else [at]
+                of_service = str(told.object["name"]).rpartition("-")[0]
+                if told.resource_uri not in asked and service in {"", of_service}:
+                    deaths.append(at)
         return deaths
 
     def ill_services(self) -> set[str]:

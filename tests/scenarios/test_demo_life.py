@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterator, Sequence
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.scenarios.harness import CONSOLE, Scenario
 from tests.scenarios.ledger import Page
-from tutumwatch.bridge.announcement import Announcement
+from tests.scenarios.staged_cloud import StagedCloud
 from tutumwatch.bridge.demo.cloud import DemoCloud
 from tutumwatch.bridge.demo.flaws import Fault, Flaw
 from tutumwatch.bridge.demo.story import Story
@@ -125,19 +124,17 @@ class HourTests(SynchronousTestCase):
         """A planned deploy, scaling, a service that comes or goes, one crash: none is a page."""
         for seed in (1, 2, 3):
             scenario, _ = self.live(seed)
-            announced = scenario.cloud.announced
+            cloud = scenario.cloud
             pages = scenario.pages(10 * MINUTE)
             for page in pages:
-                self.assertTrue(has_reason(page, announced), page.text)
+                self.assertTrue(has_reason(page, cloud), page.text)
             self.assertEqual({len(page.triggers) for page in pages}, {1})
-            failures = [
-                at for at, told in announced if told.type == "action" and told.state == "Failed"
-            ]
+            failures = failures_in(cloud)
             for at in failures:
                 close = [p for p in pages if 0 <= p.opened_at - at <= SOON_SECONDS]
                 self.assertEqual(sum("bad deploy" in p.text for p in close), 1, at)
             self.assertGreater(len(failures), 1)
-            outages = [at for at, told in announced if told.state == "Unreachable"]
+            outages = [at for at, told in cloud.announced if told.state == "Unreachable"]
             for at in outages:
                 until = at + LOST_SECONDS + SOON_SECONDS
                 close = [p for p in pages if at <= p.opened_at <= until]
@@ -161,7 +158,7 @@ class HourTests(SynchronousTestCase):
         scenario.begin(engine.redeploy(web, "shop/web:bad"))
         scenario.begin(engine.spoil(store, Flaw(lives_seconds=20)))
         search = scenario.deploy("shop", "search", "shop/search:bad", 2)
-        scenario.begin(engine.cut_node(cloud.node("node-2")))
+        scenario.cut("node-2")
         scenario.wait(HOUR)
         about = ("node-2", "metrics/store", "shop/search", "shop/web")
         named = [[a for a in about if a in text] for text in scenario.open_pages()]
@@ -176,21 +173,20 @@ class HourTests(SynchronousTestCase):
         self.assertEqual(scenario.decider.counts["unrouted"], 0)
 
 
-def has_reason(page: Page, announced: Sequence[tuple[float, Announcement]]) -> bool:
+def has_reason(page: Page, cloud: StagedCloud) -> bool:
     """Say whether something had happened that is worth a page."""
     at = page.opened_at
     match page.text.split(": ")[0]:
         case "bad deploy":
-            since = [t for t, told in announced if told.type == "action" and told.state == "Failed"]
-            return any(0 <= at - t <= SOON_SECONDS for t in since)
+            return any(0 <= at - t <= SOON_SECONDS for t in failures_in(cloud))
         case "crash loop":
             who = page.text.split(": ")[1].removeprefix("service ").split()[0].split("/")[-1]
-            return sum(at - LOOP_SECONDS <= t <= at for t in deaths_of(who, announced)) > 2
+            return sum(at - LOOP_SECONDS <= t <= at for t in cloud.deaths(service=who)) > 2
         case "node lost":
             name = page.text.split()[2]
             states = [
                 (t, told.state)
-                for t, told in announced
+                for t, told in cloud.announced
                 if told.type == "node" and told.object["external_fqdn"] == name and t <= at
             ]
             return states[-1][1] == "Unreachable" and at - states[-1][0] >= LOST_SECONDS
@@ -198,13 +194,6 @@ def has_reason(page: Page, announced: Sequence[tuple[float, Announcement]]) -> b
             return False
 
 
-def deaths_of(service: str, announced: Sequence[tuple[float, Announcement]]) -> Iterator[float]:
-    """Say when containers of a service ended that nobody had asked to."""
-    asked: set[str] = set()
-    for at, told in announced:
-        if told.state in {"Stopping", "Terminating"}:
-            asked.add(told.resource_uri)
-        elif told.type == "container" and told.state == "Stopped":
-            name = str(told.object["name"]).rpartition("-")[0]
-            if name == service and told.resource_uri not in asked:
-                yield at
+def failures_in(cloud: StagedCloud) -> list[float]:
+    """Say when an action failed."""
+    return [at for at, told in cloud.announced if told.type == "action" and told.state == "Failed"]

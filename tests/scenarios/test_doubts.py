@@ -71,11 +71,11 @@ class DoubtTestCase(SynchronousTestCase):
 
     def fall(self) -> None:
         """Let half of it be lost."""
-        self.story.begin(self.story.engine.cut_node(self.story.cloud.node("node-1")))
+        self.story.cut("node-1")
 
     def rise(self) -> None:
         """Let all be well."""
-        self.story.begin(self.story.engine.heal_node(self.story.cloud.node("node-1")))
+        self.story.heal("node-1")
 
     def told(self, notifier: str) -> list[Notice]:
         """Give what somebody was told since the beginning."""
@@ -87,11 +87,6 @@ class DoubtTestCase(SynchronousTestCase):
         (page,) = self.story.pages(since=self.begun)
         self.assertEqual(len(page.triggers), 1)
         return page.text
-
-    def told_after(self) -> float:
-        """Say after how many seconds the one page came."""
-        (page,) = self.story.pages(since=self.begun)
-        return page.opened_at - self.begun
 
 
 class FailingTextTests(DoubtTestCase):

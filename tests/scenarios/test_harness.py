@@ -76,7 +76,7 @@ class StreamTests(StageTestCase):
     def test_what_happens_while_it_is_down_is_listed_late(self) -> None:
         story = self.story
         story.disconnect()
-        story.begin(story.engine.cut_node(story.cloud.node("node-1")))
+        story.cut("node-1")
         story.cluster.capacity = 1
         story.wait(60.0)
         self.assertEqual(self.told(CONSOLE), [])

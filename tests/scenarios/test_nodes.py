@@ -33,23 +33,15 @@ class LostNodeTests(SynchronousTestCase):
         node, containers = self.story.cloud.node(hostname), self.story.cluster.containers.values()
         return sum(c.node == node and c.is_wanted for c in containers)
 
-    def cut(self, hostname: str = "node-3") -> None:
-        """Let a node be lost."""
-        self.story.begin(self.story.engine.cut_node(self.story.cloud.node(hostname)))
-
-    def heal(self, hostname: str = "node-3") -> None:
-        """Let a node be back."""
-        self.story.begin(self.story.engine.heal_node(self.story.cloud.node(hostname)))
-
     def test_with_room_elsewhere(self) -> None:
         self.watch(room=50)
-        self.cut()
+        self.story.cut("node-3")
         self.story.wait(2 * MINUTE)
         (page,) = self.story.pages()
         self.assertIn("node-3", page.text)
         self.story.wait(HOUR)
         self.assertEqual(self.story.cloud.ill_services(), set())
-        self.heal()
+        self.story.heal("node-3")
         self.story.wait(5 * MINUTE)
         self.assertEqual(self.story.open_pages(), [])
         self.assertEqual(len(self.story.pages()), 1)
@@ -57,7 +49,7 @@ class LostNodeTests(SynchronousTestCase):
     def test_with_room_for_some(self) -> None:
         """What is still down after five minutes is one page more."""
         self.watch(room=10)
-        self.cut()
+        self.story.cut("node-3")
         self.story.wait(4 * MINUTE)
         (page,) = self.story.pages()
         self.assertIn("node-3", page.text)
@@ -66,7 +58,7 @@ class LostNodeTests(SynchronousTestCase):
         self.assertGreater(len(self.story.cloud.ill_services()), 15)
         self.story.wait(HOUR)
         self.assertLessEqual(len(self.story.pages()), 2)
-        self.heal()
+        self.story.heal("node-3")
         self.story.wait(5 * MINUTE)
         self.assertEqual(self.story.cloud.ill_services(), set())
         self.assertEqual(self.story.open_pages(), [])
@@ -75,16 +67,16 @@ class LostNodeTests(SynchronousTestCase):
     def test_few_lines(self) -> None:
         self.watch(room=50)
         begun = self.story.seconds
-        self.cut()
+        self.story.cut("node-3")
         self.story.wait(10 * MINUTE)
-        self.heal()
+        self.story.heal("node-3")
         self.story.wait(10 * MINUTE)
         self.assertLessEqual(len(self.story.lines(since=begun)), 6)
 
     def test_a_blip(self) -> None:
         self.watch(room=50)
-        self.cut()
+        self.story.cut("node-3")
         self.story.wait(5.0)
-        self.heal()
+        self.story.heal("node-3")
         self.story.wait(HOUR)
         self.assertEqual(self.story.pages(), [])

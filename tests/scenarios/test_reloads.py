@@ -26,8 +26,7 @@ class ReloadTests(SynchronousTestCase):
         self.story = Scenario(own_rules(RULES))
         self.story.nodes("node-1", "node-2")
         self.story.start()
-        self.node = self.story.cloud.node("node-1")
-        self.story.begin(self.story.engine.cut_node(self.node))
+        self.story.cut("node-1")
         self.story.wait(HOUR)
         self.assert_open(PAGERDUTY, 1)
 
@@ -44,11 +43,11 @@ class ReloadTests(SynchronousTestCase):
 
     def heal(self) -> None:
         """Let the node be back; nothing may be open anywhere then."""
-        self.story.play(self.story.engine.heal_node(self.node))
+        self.story.heal("node-1")
         self.story.wait(HOUR)
         for notifier in (PAGERDUTY, SLACK, CONSOLE):
             self.assertEqual(self.story.open_pages(notifier), [])
-            self.assertEqual(self.story.ledger.orphans.get(SLACK, []), [])
+        self.assertEqual(self.story.ledger.orphans.get(SLACK, []), [])
 
     def test_the_same_again(self) -> None:
         self.reload(RULES + "# the same\n")

@@ -31,17 +31,9 @@ class AwayTests(SynchronousTestCase):
         self.story.deploy("shop", "web", "shop/web:1.0", 9)
         self.story.start()
         self.story.wait(10 * MINUTE)
-        self.cut("node-1")
+        self.story.cut("node-1")
         self.story.wait(10 * MINUTE)
         self.assert_broken("node-1")
-
-    def cut(self, hostname: str) -> None:
-        """Let a node be lost."""
-        self.story.begin(self.story.engine.cut_node(self.story.cloud.node(hostname)))
-
-    def heal(self, hostname: str) -> None:
-        """Let a node be back."""
-        self.story.begin(self.story.engine.heal_node(self.story.cloud.node(hostname)))
 
     def assert_broken(self, *hostnames: str) -> None:
         """Fail unless there is one open page for each of these nodes, and no other."""
@@ -74,9 +66,9 @@ class AwayTests(SynchronousTestCase):
 
     def one_dies_and_another_recovers(self) -> None:
         """Change the roles of two nodes."""
-        self.heal("node-1")
+        self.story.heal("node-1")
         self.story.wait(MINUTE)
-        self.cut("node-2")
+        self.story.cut("node-2")
 
     def test_one_dies_and_another_recovers(self) -> None:
         back = self.away(self.one_dies_and_another_recovers)
@@ -107,7 +99,7 @@ class AwayTests(SynchronousTestCase):
     def test_it_recovers_while_the_stream_is_down(self) -> None:
         story = self.story
         story.disconnect()
-        self.heal("node-1")
+        self.story.heal("node-1")
         story.wait(30 * MINUTE)
         self.assertTrue(any("node-1" in page for page in story.open_pages()))
         back = story.seconds
@@ -128,7 +120,7 @@ class TimerTests(SynchronousTestCase):
         self.story.start()
         self.story.wait(MINUTE)
         self.begun = self.story.seconds
-        self.story.begin(self.story.engine.cut_node(self.story.cloud.node("node-1")))
+        self.story.cut("node-1")
 
     def assert_opened_after(self, seconds: float, within: float = 1.0) -> None:
         """Wait long; fail unless one page was opened so long after the beginning."""
@@ -195,6 +187,6 @@ class TimerTests(SynchronousTestCase):
 
     def test_an_end_before_it_is_due(self) -> None:
         self.story.wait(90.0)
-        self.story.begin(self.story.engine.heal_node(self.story.cloud.node("node-1")))
+        self.story.heal("node-1")
         self.story.wait(HOUR)
         self.assertEqual(self.story.pages(since=self.begun), [])

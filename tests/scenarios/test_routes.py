@@ -390,9 +390,9 @@ class NothingUnroutedTests(SynchronousTestCase):
         for rest in (Rest.OK, Rest.FAILS):
             story.cloud.rest = rest
             cluster.capacity = 4
-            story.begin(engine.cut_node(story.cloud.node("node-2")))
+            story.cut("node-2")
             story.wait(20 * MINUTE)
-            story.begin(engine.heal_node(story.cloud.node("node-2")))
+            story.heal("node-2")
             cluster.capacity = None
             story.wait(5 * MINUTE)
             cluster.flaws["shop/web:2"] = Flaw(Fault.MISSING)

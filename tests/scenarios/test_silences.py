@@ -64,14 +64,6 @@ class QuietTestCase(SynchronousTestCase):
         self.story.wait(MINUTE)
         self.begun = self.story.seconds
 
-    def cut(self, hostname: str = "node-1") -> None:
-        """Let a node be lost."""
-        self.story.begin(self.story.engine.cut_node(self.story.cloud.node(hostname)))
-
-    def heal(self, hostname: str = "node-1") -> None:
-        """Let a node be back."""
-        self.story.begin(self.story.engine.heal_node(self.story.cloud.node(hostname)))
-
     def silence(
         self, lasts: float, silence_id: str = "s", /, *, after: float = 0.0, **match: str
     ) -> None:
@@ -111,14 +103,14 @@ class SilenceTests(QuietTestCase):
     def test_what_is_still_broken_at_its_end(self) -> None:
         """Told once, when it ends; what is broken later as always."""
         self.silence(HOUR)
-        self.cut("node-1")
-        self.cut("node-2")
+        self.story.cut("node-1")
+        self.story.cut("node-2")
         self.story.wait(30 * MINUTE)
-        self.heal("node-2")
+        self.story.heal("node-2")
         self.wait_until(self.begun + HOUR - 1)
         self.assert_told()
         self.story.wait(HOUR)
-        self.cut("node-3")
+        self.story.cut("node-3")
         at = self.story.seconds
         self.story.wait(HOUR)
         self.assert_told(
@@ -129,37 +121,37 @@ class SilenceTests(QuietTestCase):
     def test_what_was_not_told_has_no_end_either(self) -> None:
         """Of what came and went within it nobody hears anything."""
         self.silence(HOUR)
-        self.cut()
+        self.story.cut("node-1")
         self.story.wait(30 * MINUTE)
-        self.heal()
+        self.story.heal("node-1")
         self.story.wait(DAY)
         self.assert_told()
 
     def test_what_is_over_at_its_end(self) -> None:
         """A moment before it ends is early enough, and clear_for need not be over."""
         self.silence(HOUR)
-        self.cut()
+        self.story.cut("node-1")
         self.wait_until(self.begun + HOUR - 5)
-        self.heal()
+        self.story.heal("node-1")
         self.story.wait(HOUR)
         self.assert_told()
 
     def test_what_is_broken_for_less_than_for_at_its_end(self) -> None:
         self.silence(HOUR)
         self.wait_until(self.begun + HOUR - MINUTE)
-        self.cut()
+        self.story.cut("node-1")
         self.story.wait(HOUR)
         self.assert_told((self.begun + HOUR + MINUTE, "node-1 is lost"))
 
     def test_one_that_ends_before_it_would_be_told(self) -> None:
         """Then it had nothing to withhold."""
-        self.cut()
+        self.story.cut("node-1")
         self.silence(MINUTE)
         self.story.wait(HOUR)
         self.assert_told((self.begun + FOR, "node-1 is lost"))
 
     def test_one_that_begins_while_it_is_pending(self) -> None:
-        self.cut()
+        self.story.cut("node-1")
         self.story.wait(MINUTE)
         self.silence(30 * MINUTE)
         self.story.wait(HOUR)
@@ -168,9 +160,9 @@ class SilenceTests(QuietTestCase):
     def test_one_that_is_announced(self) -> None:
         """It withholds from its beginning on."""
         self.silence(HOUR, after=HOUR)
-        self.cut("node-1")
+        self.story.cut("node-1")
         self.wait_until(self.begun + HOUR)
-        self.cut("node-2")
+        self.story.cut("node-2")
         self.story.wait(HOUR + MINUTE)
         self.assert_told(
             (self.begun + FOR, "node-1 is lost"), (self.begun + 2 * HOUR, "node-2 is lost")
@@ -179,10 +171,10 @@ class SilenceTests(QuietTestCase):
     def test_one_that_is_removed_early(self) -> None:
         """What is still broken is told at once."""
         self.silence(DAY)
-        self.cut("node-1")
-        self.cut("node-2")
+        self.story.cut("node-1")
+        self.story.cut("node-2")
         self.story.wait(HOUR)
-        self.heal("node-2")
+        self.story.heal("node-2")
         self.story.wait(MINUTE)
         self.assert_told()
         at = self.story.seconds
@@ -194,7 +186,7 @@ class SilenceTests(QuietTestCase):
         """The other one goes on."""
         self.silence(DAY, "first")
         self.silence(HOUR, "second", name="node-1")
-        self.cut()
+        self.story.cut("node-1")
         self.story.wait(30 * MINUTE)
         self.story.decide(Unsilence("first", self.story.now))
         self.wait_until(self.begun + HOUR - 1)
@@ -206,18 +198,18 @@ class SilenceTests(QuietTestCase):
         """Told when the last one ends."""
         self.silence(HOUR, "first")
         self.silence(2 * HOUR, "second", after=30 * MINUTE)
-        self.cut()
+        self.story.cut("node-1")
         self.story.wait(DAY)
         self.assert_told((self.begun + 2.5 * HOUR, "node-1 is lost"))
 
     def test_one_that_comes_while_a_page_is_open(self) -> None:
         """The page stays as it is, and who was told of it hears of its end meanwhile."""
-        self.cut()
+        self.story.cut("node-1")
         self.story.wait(HOUR)
         self.silence(DAY)
         self.story.wait(HOUR)
         self.assertEqual(len(self.told()), 1)
-        self.heal()
+        self.story.heal("node-1")
         self.story.wait(HOUR)
         (_, (_, text)) = self.told()
         self.assertEqual(text, "node-1 is back")
@@ -226,13 +218,13 @@ class SilenceTests(QuietTestCase):
 
     def test_what_falls_again_meanwhile(self) -> None:
         """Its first page was closed; the next one waits for the end."""
-        self.cut()
+        self.story.cut("node-1")
         self.story.wait(HOUR)
         self.silence(HOUR)
         ends = self.story.seconds + HOUR
-        self.heal()
+        self.story.heal("node-1")
         self.story.wait(10 * MINUTE)
-        self.cut()
+        self.story.cut("node-1")
         self.story.wait(2 * HOUR)
         self.assertEqual(
             [text for _, text in self.told()],
@@ -243,10 +235,10 @@ class SilenceTests(QuietTestCase):
     def test_over_a_restart(self) -> None:
         """It is kept, and ends when it was said to."""
         self.silence(HOUR)
-        self.cut("node-1")
+        self.story.cut("node-1")
         self.story.wait(10 * MINUTE)
         self.story.restart(away_seconds=5 * MINUTE)
-        self.cut("node-2")
+        self.story.cut("node-2")
         self.wait_until(self.begun + HOUR - 1)
         self.assert_told()
         self.story.wait(MINUTE)
@@ -257,11 +249,11 @@ class SilenceTests(QuietTestCase):
     def test_whose_end_nobody_saw(self) -> None:
         """What is still broken is told as soon as that is known."""
         self.silence(HOUR)
-        self.cut("node-1")
-        self.cut("node-2")
+        self.story.cut("node-1")
+        self.story.cut("node-2")
         self.story.wait(30 * MINUTE)
         self.story.kill()
-        self.heal("node-2")
+        self.story.heal("node-2")
         self.story.wait(HOUR)
         back = self.story.seconds
         self.story.start()
@@ -272,7 +264,7 @@ class SilenceTests(QuietTestCase):
 
     def test_over_a_reload(self) -> None:
         self.silence(HOUR)
-        self.cut()
+        self.story.cut("node-1")
         self.story.wait(10 * MINUTE)
         self.story.reload(own_rules(LOST.replace('"2m"', '"1m"')))
         self.story.wait(10 * MINUTE)
@@ -283,14 +275,14 @@ class SilenceTests(QuietTestCase):
     def test_over_a_stream_that_is_down_at_its_end(self) -> None:
         """It is looked up then, and told; its end waits for the stream."""
         self.silence(HOUR)
-        self.cut("node-1")
-        self.cut("node-2")
+        self.story.cut("node-1")
+        self.story.cut("node-2")
         self.wait_until(self.begun + 50 * MINUTE)
         self.story.disconnect()
-        self.heal("node-2")
+        self.story.heal("node-2")
         self.wait_until(self.begun + HOUR + MINUTE)
         self.assert_told((self.begun + HOUR, "node-1 is lost"))
-        self.heal("node-1")
+        self.story.heal("node-1")
         self.story.wait(HOUR)
         self.assertEqual(len(self.told()), 1)
         self.story.connect()
@@ -299,7 +291,7 @@ class SilenceTests(QuietTestCase):
 
     def test_one_that_is_over_before_it_matters(self) -> None:
         """With a restart and a reload besides, it is two minutes from the true beginning."""
-        self.cut()
+        self.story.cut("node-1")
         self.silence(50 * SECOND)
         self.story.wait(20 * SECOND)
         self.story.restart(away_seconds=20 * SECOND)
@@ -313,8 +305,8 @@ class SilenceTests(QuietTestCase):
         """Others are told as always."""
         self.silence(HOUR, name="node-1")
         self.silence(HOUR, "other", rule="another rule")
-        self.cut("node-1")
-        self.cut("node-2")
+        self.story.cut("node-1")
+        self.story.cut("node-2")
         self.story.wait(30 * MINUTE)
         self.assert_told((self.begun + FOR, "node-2 is lost"))
 
@@ -322,29 +314,29 @@ class SilenceTests(QuietTestCase):
         """The other one opens it; what was withheld keeps it open after the silence."""
         self.watch(LOST + 'key = "nodes"\n')
         self.silence(HOUR, name="node-1")
-        self.cut("node-1")
-        self.cut("node-2")
+        self.story.cut("node-1")
+        self.story.cut("node-2")
         self.story.wait(30 * MINUTE)
         self.assert_told((self.begun + FOR, "node-2 is lost"))
         self.story.wait(HOUR)
-        self.heal("node-2")
+        self.story.heal("node-2")
         self.story.wait(HOUR)
         self.assertEqual(len(self.told()), 1)
-        self.heal("node-1")
+        self.story.heal("node-1")
         self.story.wait(HOUR)
         self.assertEqual([text for _, text in self.told()], ["node-2 is lost", "node-1 is back"])
 
     def test_of_what_is_told_again_and_again(self) -> None:
         """It withholds that as well; at its end one that is overdue is told."""
         self.watch(LOST + 'repeat = "1h"\n')
-        self.cut()
+        self.story.cut("node-1")
         first = self.begun + FOR
         self.wait_until(first + 90 * MINUTE)
         self.silence(150 * MINUTE)
         self.wait_until(first + 5.5 * HOUR)
         hours = (0, 1, 4, 5)
         self.assert_told(*((first + hour * HOUR, "node-1 is lost") for hour in hours))
-        self.heal()
+        self.story.heal("node-1")
         self.story.wait(DAY)
         self.assertEqual(len(self.told()), len(hours) + 1)
 
@@ -367,15 +359,15 @@ class MaintenanceTests(QuietTestCase):
         """Nothing within it; at its end, once, what is still broken."""
         opens = seconds_of(2026, 6, 7)
         self.watch(LOST + NIGHT, opens - HOUR)
-        self.cut("node-1")
+        self.story.cut("node-1")
         before = self.story.seconds + FOR
         self.wait_until(opens + 10 * MINUTE)
-        self.cut("node-2")
-        self.cut("node-3")
+        self.story.cut("node-2")
+        self.story.cut("node-3")
         self.wait_until(opens + 30 * MINUTE)
-        self.heal("node-1")
+        self.story.heal("node-1")
         back = self.story.seconds + 10
-        self.heal("node-3")
+        self.story.heal("node-3")
         self.wait_until(opens + DAY)
         self.assert_told(
             (before, "node-1 is lost"), (back, "node-1 is back"), (opens + HOUR, "node-2 is lost")
@@ -386,9 +378,9 @@ class MaintenanceTests(QuietTestCase):
         opens = seconds_of(2026, 10, 25)
         self.watch(LOST + NIGHT, opens - HOUR)
         self.wait_until(opens + 10 * MINUTE)
-        self.cut("node-1")
+        self.story.cut("node-1")
         self.wait_until(opens + HOUR + 10 * MINUTE)
-        self.cut("node-2")
+        self.story.cut("node-2")
         self.wait_until(opens + 2 * HOUR - 1)
         self.assert_told()
         self.story.wait(HOUR)
@@ -400,7 +392,7 @@ class MaintenanceTests(QuietTestCase):
         night = NIGHT.replace('"02:00"', '"01:00"').replace('"03:00"', '"02:30"')
         self.watch(LOST + night, midnight - 3 * HOUR)
         self.wait_until(midnight + 10 * MINUTE)
-        self.cut()
+        self.story.cut("node-1")
         self.wait_until(midnight + 3 * HOUR)
         self.assert_told((midnight + 1.5 * HOUR, "node-1 is lost"))
 
@@ -408,7 +400,7 @@ class MaintenanceTests(QuietTestCase):
         opens = seconds_of(2026, 10, 25)
         self.watch(LOST + NIGHT, opens - HOUR)
         self.wait_until(opens + 10 * MINUTE)
-        self.cut()
+        self.story.cut("node-1")
         self.wait_until(opens + HOUR - MINUTE)
         self.story.restart(away_seconds=2 * MINUTE)
         self.wait_until(opens + 2 * HOUR - 1)
@@ -421,7 +413,7 @@ class MaintenanceTests(QuietTestCase):
         night = seconds_of(2026, 10, 25)
         self.watch(LOST, night - HOUR)
         self.silence(4 * HOUR)
-        self.cut()
+        self.story.cut("node-1")
         self.wait_until(night + 4 * HOUR)
         self.assert_told((self.begun + 4 * HOUR, "node-1 is lost"))
 
@@ -429,7 +421,7 @@ class MaintenanceTests(QuietTestCase):
         """On that night the hour is skipped, and with it the window."""
         night = seconds_of(2026, 3, 29)
         self.watch(LOST + NIGHT, night)
-        self.cut()
+        self.story.cut("node-1")
         at = self.story.seconds + FOR
         self.wait_until(night + 3 * HOUR)
         self.assert_told((at, "node-1 is lost"))
@@ -438,7 +430,7 @@ class MaintenanceTests(QuietTestCase):
         """What it withheld is told at once."""
         opens = seconds_of(2026, 6, 7)
         self.watch(LOST + NIGHT, opens)
-        self.cut()
+        self.story.cut("node-1")
         self.story.wait(10 * MINUTE)
         self.assert_told()
         at = self.story.seconds
@@ -449,7 +441,7 @@ class MaintenanceTests(QuietTestCase):
     def test_a_reload_that_makes_it_longer(self) -> None:
         opens = seconds_of(2026, 6, 7)
         self.watch(LOST + NIGHT, opens)
-        self.cut()
+        self.story.cut("node-1")
         self.story.wait(10 * MINUTE)
         self.story.reload(own_rules(LOST + NIGHT.replace('"03:00"', '"05:00"')))
         self.story.wait(DAY)
@@ -459,7 +451,7 @@ class MaintenanceTests(QuietTestCase):
         """A file that was changed while nobody watched comes to the same as a reload."""
         opens = seconds_of(2026, 6, 7)
         self.watch(LOST + NIGHT, opens)
-        self.cut()
+        self.story.cut("node-1")
         self.story.wait(10 * MINUTE)
         self.story.kill()
         self.story.rules = own_rules(LOST)
@@ -475,9 +467,9 @@ class MaintenanceTests(QuietTestCase):
         self.watch(LOST + NIGHT, opens)
         for week in range(2):
             self.wait_until(opens + week * 7 * DAY + 20 * MINUTE)
-            self.cut()
+            self.story.cut("node-1")
             self.story.wait(DAY)
-            self.heal()
+            self.story.heal("node-1")
         self.story.wait(DAY)
         self.assertEqual(
             [at for at, text in self.told() if text == "node-1 is lost"],

@@ -61,7 +61,6 @@ from tutumwatch.rules.incident_rules import IncidentRule
 from tutumwatch.rules.messages import MessageRule
 from tutumwatch.rules.notice import Form, Notice
 
-BATCHES = Pace(batch_count=20, batch_above_count=10)
 FIVES = Pace(batch_count=5, batch_above_count=10)
 TOGETHER = ["0", "1", "2", "3", "4"]
 AT_ONCE = Pace(concurrency_count=8)

@@ -63,7 +63,7 @@ def explain_event(config: str | None, store: str | None, stream: str | None, eve
         return
     lines = _lines(text, time.time())
     if not lines:
-        fail("there is no event in it")
+        fail(f"{visible(event)}: there is no event in it; write one a line, as JSON")
     restored = _restored(configuration, store)
     begin = lines[0].at
     trying = Trying(decider_of(configuration, restored, begin), begin, restored.last_number)

@@ -1,4 +1,4 @@
-"""Finds the store that a command is about, and loads configurations for commands."""
+"""Finds what a command is about: a configuration, a store, and the watcher that runs with it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from typing import Any, NoReturn
 
 import click
 
+from tutumwatch.cli.terminal import visible
 from tutumwatch.config.environment import Environment
 from tutumwatch.config.load import load_configuration
 from tutumwatch.config.mistakes import ConfigurationError
 from tutumwatch.config.plans import Configuration
 from tutumwatch.config.store import STORE_VARIABLE
+from tutumwatch.control.client import NobodyAnswersError, NotRunningError, ask
+from tutumwatch.control.wire import Question, Reply, socket_path
 from tutumwatch.outbox.store import IN_MEMORY
 
 CONFIG_OPTION = click.option(
@@ -53,6 +56,22 @@ def find_store(config: str | None, store: str | None) -> str:
     if store == IN_MEMORY:
         fail("the store is in the memory of the watcher: nobody else can read it")
     return str(Path(store).absolute())
+
+
+def ask_watcher(path: str, question: Question) -> Reply:
+    """Ask the watcher that runs with a store to do something, or say why it does not, and end."""
+    try:
+        reply = ask(socket_path(path), question)
+    except NotRunningError:
+        fail(
+            f"no watcher runs with the store {visible(path)}; start it and say this again: "
+            "only the watcher changes its store"
+        )
+    except NobodyAnswersError as problem:
+        fail(visible(str(problem)))
+    if reply.error:
+        fail(visible(reply.error))
+    return reply
 
 
 def fail(sentence: str) -> NoReturn:

@@ -12,7 +12,7 @@ import attrs
 import click
 import msgspec
 
-from tutumwatch.cli.finding import fail, find_store, store_options
+from tutumwatch.cli.finding import ask_watcher, fail, find_store, store_options
 from tutumwatch.cli.terminal import age, counted, moment, table, visible
 from tutumwatch.control.client import NobodyAnswersError, NotRunningError, ask
 from tutumwatch.control.wire import KEY_MAX_CHARS, AskResolve, AskStatus, socket_path
@@ -42,10 +42,6 @@ _STATES = (
     Phase.DISMISSED.value,
 )
 _NOTHING = "no incident is open, and none is on its way"
-_NOBODY = (
-    "no watcher runs with the store {}; start it and say this again: only the watcher changes its "
-    "store"
-)
 
 _Kept = TypeVar("_Kept")
 
@@ -276,14 +272,7 @@ def resolve(config: str | None, store: str | None, key: str) -> None:
     if not 0 < len(key) <= KEY_MAX_CHARS:
         raise click.UsageError(f"KEY: it has 1 to {KEY_MAX_CHARS} characters")
     path = find_store(config, store)
-    try:
-        reply = ask(socket_path(path), AskResolve(key))
-    except NotRunningError:
-        fail(_NOBODY.format(visible(path)))
-    except NobodyAnswersError as problem:
-        fail(visible(str(problem)))
-    if reply.error:
-        fail(visible(reply.error))
+    reply = ask_watcher(path, AskResolve(key))
     for fate in reply.named_fates:
         click.echo(f"{visible(fate.name)} {visible(fate.became)}")
     if not reply.named_fates or not all(fate.done for fate in reply.named_fates):

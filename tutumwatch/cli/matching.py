@@ -9,12 +9,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from tutumwatch.rules.vocabulary import PARENT_TYPES
 from tutumwatch.rules.windows import DEFAULT_ZONE, instant_of, zone_of
 from tutumwatch.settings import Duration
 
-# A type in place of a field is the name of what is, or belongs to, such a resource.
-_PARENTS = ("service", "stack", "node", "nodecluster")
-# To these nothing belongs.
+# Types to which nothing belongs.
 _CHILDLESS = ("container", "notifier")
 _MOMENT = re.compile(r"([^\[\]]+)(?:\[([^\[\]]+)\])?")
 _FORMS = "2026-11-27T10:00 (UTC), 2026-11-27T10:00+01:00 or 2026-11-27T10:00[Europe/Berlin]"
@@ -49,7 +48,8 @@ def _fields_of(word: str) -> Iterator[tuple[str, str]]:
         key, value = key[:-1], f"!{value}"
     if key in _CHILDLESS:
         yield "type", key
-    yield f"{key}.name" if key in _PARENTS else "name" if key in _CHILDLESS else key, value
+    # A type in place of a field is the name of what is, or belongs to, such a resource.
+    yield f"{key}.name" if key in PARENT_TYPES else "name" if key in _CHILDLESS else key, value
 
 
 def words_of(match: object) -> str:

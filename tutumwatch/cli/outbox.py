@@ -11,7 +11,7 @@ from itertools import islice
 
 import click
 
-from tutumwatch.cli.finding import fail, find_store, store_options
+from tutumwatch.cli.finding import ask_watcher, fail, find_store, store_options
 from tutumwatch.cli.terminal import (
     age,
     counted,
@@ -23,8 +23,7 @@ from tutumwatch.cli.terminal import (
     visible,
     visible_lines,
 )
-from tutumwatch.control.client import NobodyAnswersError, NotRunningError, ask
-from tutumwatch.control.wire import IDS_MAX_COUNT, AskDrop, AskRetry, Fate, socket_path
+from tutumwatch.control.wire import IDS_MAX_COUNT, AskDrop, AskRetry, Fate
 from tutumwatch.outbox.sqlite.reading import (
     KeptRow,
     StoreReader,
@@ -303,17 +302,7 @@ def _do(path: str, ids: Sequence[int], question: type[AskRetry | AskDrop]) -> No
     fates: list[Fate] = []
     for begin in range(0, len(ids), IDS_MAX_COUNT):
         portion = tuple(ids[begin : begin + IDS_MAX_COUNT])
-        try:
-            reply = ask(socket_path(path), question(portion))
-        except NotRunningError:
-            fail(
-                f"no watcher runs with the store {visible(path)}; start it and say this again: "
-                "only the watcher changes its store"
-            )
-        except NobodyAnswersError as problem:
-            fail(visible(str(problem)))
-        if reply.error:
-            fail(visible(reply.error))
+        reply = ask_watcher(path, question(portion))
         for fate in reply.fates:
             click.echo(f"{fate.id} {visible(fate.became)}")
         fates += reply.fates

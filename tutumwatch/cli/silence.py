@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
-from tutumwatch.cli.finding import fail, find_store, load, store_options
+from tutumwatch.cli.finding import ask_watcher, fail, find_store, load, store_options
 from tutumwatch.cli.matching import length_of, match_of, moment_of, words_of
 from tutumwatch.cli.terminal import age, counted, first_line, listed, moment, table, visible
 from tutumwatch.config.store import STORE_VARIABLE
@@ -25,9 +25,7 @@ from tutumwatch.control.wire import (
     AskSilences,
     AskUnsilence,
     KnownSilence,
-    Question,
     Reach,
-    Reply,
     socket_path,
 )
 from tutumwatch.events.inputs import Silence
@@ -103,7 +101,7 @@ def add(
         by=_user() if by is None else by,
         preview=preview,
     )
-    reply = _ask(find_store(config, store), question)
+    reply = ask_watcher(find_store(config, store), question)
     if reply.silence is None or reply.reach is None:
         fail("the watcher does not know silences; it is of another version: start it again")
     for line in _made(reply.silence, reply.reach, is_preview=preview):
@@ -123,22 +121,6 @@ def _user() -> str:
         return getpass.getuser()
     except (KeyError, OSError):  # a container's user has no name
         return ""
-
-
-def _ask(path: str, question: Question) -> Reply:
-    """Ask the watcher, or say that it does not run, and end."""
-    try:
-        reply = ask(socket_path(path), question)
-    except NotRunningError:
-        fail(
-            f"no watcher runs with the store {visible(path)}; start it and say this again: "
-            "only the watcher changes its store"
-        )
-    except NobodyAnswersError as problem:
-        fail(visible(str(problem)))
-    if reply.error:
-        fail(visible(reply.error))
-    return reply
 
 
 def _made(made: KnownSilence, reach: Reach, *, is_preview: bool) -> Iterator[str]:
@@ -186,7 +168,7 @@ def _withheld(reach: Reach, *, is_preview: bool) -> Iterator[str]:
 @click.argument("names", metavar="NAMES", nargs=-1, required=True)
 def rm(config: str | None, store: str | None, names: tuple[str, ...]) -> None:
     """End silences: those with these NAMES. What they withheld and is still so is told now."""
-    reply = _ask(find_store(config, store), AskUnsilence(names))
+    reply = ask_watcher(find_store(config, store), AskUnsilence(names))
     for fate in reply.named_fates:
         click.echo(f"{visible(fate.name)} {visible(fate.became)}")
     if not reply.named_fates or not all(fate.done for fate in reply.named_fates):

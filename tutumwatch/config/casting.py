@@ -63,8 +63,10 @@ class Cast:
         """
         wrong = next((key for key in named if key not in PARENTS[type_]), None)
         if wrong is not None:
-            known = f"; it can have: {', '.join(PARENTS[type_])}" if PARENTS[type_] else ""
-            raise CastingError(wrong, f"a {type_} has no {wrong}{known}")
+            known = (
+                f"it can have: {', '.join(PARENTS[type_])}" if PARENTS[type_] else "leave it out"
+            )
+            raise CastingError(wrong, f"a {type_} has no {wrong}; {known}")
         found: dict[str, Role] = {}
         for key in reversed(PARENTS[type_]):
             if key in named:
@@ -85,8 +87,8 @@ class Cast:
             return found[0]
         known = sorted({role.name for role in self._roles if role.type == type_})
         where = "".join(f" in the {key} {role.name!r}" for key, role in within.items())
-        remedy = "" if suggestion(name, known) else "; declare it in resources, or in a step before"
-        what = f"there is no {type_} {name!r}{where}{suggestion(name, known)}{remedy}"
+        remedy = suggestion(name, known) or "; declare it in resources, or in a step before"
+        what = f"there is no {type_} {name!r}{where}{remedy}"
         raise CastingError(type_, what, is_nobody=True)
 
     def find(self, type_: str, name: str, parents: Mapping[str, Role]) -> Role | None:

@@ -29,9 +29,10 @@ from tutumwatch.config.values import describe
 from tutumwatch.rules.notice import Destination
 from tutumwatch.rules.vocabulary import suggestion
 
-TABLES = ("streams", "store", "status", "heartbeat", "notifiers", *RULE_TABLES, "tests")
-# All other tables are rules, and what goes with them.
-_SETTINGS = frozenset({"streams", "store", "status", "heartbeat", "notifiers"})
+_SETTINGS = ("streams", "store", "status", "heartbeat", "notifiers")
+# Nothing that runs reads them.
+_TESTS = "tests"
+TABLES = (*_SETTINGS, *RULE_TABLES, _TESTS)
 TUTORIAL, DOCKER = "tutorial.toml", "docker.toml"
 ENVIRONMENT = "the environment"
 ID_CHARS = 12
@@ -95,7 +96,7 @@ def _read(
     rules = read_rules(raw, destinations, tuple(notifier_tables), names, mistakes)
     # A test says the same wherever it is run, so there all notifiers are on.
     around = Surroundings(names, tuple(notifier_tables), rules.names)
-    rehearsals = read_rehearsals(raw.get("tests", []), around, mistakes)
+    rehearsals = read_rehearsals(raw.get(_TESTS, []), around, mistakes)
     rehearsed = rules if rehearsals else None
     if off and rehearsals and not mistakes.found:
         everybody = destinations_of_all(notifier_tables, destinations)
@@ -116,7 +117,7 @@ def _read(
         ),
         status=read_status(raw.get("status", {}), environment, mistakes),
         heartbeat=read_heartbeat(raw.get("heartbeat", {}), environment, mistakes),
-        written={name: table for name, table in raw.items() if name not in _SETTINGS},
+        written={name: table for name, table in raw.items() if name not in {*_SETTINGS, _TESTS}},
         rehearsals=tuple(rehearsals),
         rehearsed=rehearsed,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 
 from tutumwatch.config.lines import Place
 from tutumwatch.config.mistakes import Mistakes
@@ -35,17 +35,5 @@ def read_mutes(raw: object, rules: Collection[str], mistakes: Mistakes) -> list[
         if name and name in names:
             mistakes.add((*place, "name"), "another mute has this name; each needs its own", name)
         names.add(name)
-        mutes.append(compile_mute(settings, rules, _reporter(place, name, mistakes)))
+        mutes.append(compile_mute(settings, rules, mistakes.reporter(place, name)))
     return mutes
-
-
-def _reporter(place: Place, name: str, mistakes: Mistakes) -> Callable[[str, str], None]:
-    within = mistakes.reporter(place, name)
-
-    def mistake(where: str, what: str) -> None:
-        if where:
-            within(where, what)
-        else:
-            mistakes.add(place, what, name)
-
-    return mistake

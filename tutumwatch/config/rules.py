@@ -139,7 +139,7 @@ class _RulesReader:
             if settings is None:
                 continue
             self._check_name((*place, "name"), of_rule, settings.name)
-            mistake = self._reporter(place, settings.name)
+            mistake = self._mistakes.reporter(place, settings.name)
             scope = (self._routes, self._destinations, self._known)
             rules.append(compile_rule(settings, *scope, mistake))
         return rules
@@ -151,7 +151,7 @@ class _RulesReader:
                 if isinstance(of_rule, Mapping) and of_rule.get("name") == LAST_RESORT.name:
                     what = "is the name of the rule that tells of notifiers; choose another"
                     self._mistakes.add((table, number, "name"), what, LAST_RESORT.name)
-        mistake = self._reporter((), LAST_RESORT.name)
+        mistake = self._mistakes.reporter((), LAST_RESORT.name)
         scope = (self._routes, self._destinations, self._known)
         return compile_incident(LAST_RESORT, *scope, mistake)
 
@@ -163,12 +163,15 @@ class _RulesReader:
             if not isinstance(table, Mapping):
                 continue
             name = table.get("name", "")
-            mistake = self._reporter(("incidents", number), name if isinstance(name, str) else "")
+            mistake = self._mistakes.reporter(
+                ("incidents", number), name if isinstance(name, str) else ""
+            )
             others = table.get("unless_open", [])
             for other in others if isinstance(others, list) else [others]:
                 if isinstance(other, str) and other not in names:
                     near = suggestion(other, names)
-                    mistake("unless_open", f"there is no incident rule {other!r}{near}")
+                    remedy = "; name another [[incidents]] table of this file"
+                    mistake("unless_open", f"there is no incident rule {other!r}{near or remedy}")
                 elif isinstance(other, str) and other == name:
                     mistake("unless_open", "an incident does not explain itself; name another rule")
             was = table.get("was")
@@ -195,15 +198,3 @@ class _RulesReader:
         if name and name in self._names:
             self._mistakes.add(place, "another rule has this name; each needs its own", name)
         self._names[name] = None
-
-    def _reporter(self, place: Place, name: str) -> Callable[[str, str], None]:
-        """Give what a rule's compiler reports mistakes to: the dotted key, and what is wrong."""
-        below = self._mistakes.reporter(place, name)
-
-        def mistake(where: str, what: str) -> None:
-            if where:
-                below(where, what)
-            else:
-                self._mistakes.add(place, what, name)
-
-        return mistake

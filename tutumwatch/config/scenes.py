@@ -59,12 +59,13 @@ class Scenes:
                 yield from [told] if told is not None else []
 
     def _introduce(self, settings: PresentSettings, *below: str | int) -> Portrayal | None:
-        found = self._find(settings, settings.type, *below)
+        found = self._find(settings, *below)
         if found is None:
             return None
         role, parents = found
         if role is not None:
-            self._reading.note(f"another {settings.type} has this name", *below, "name")
+            what = f"another {settings.type} has this name; each needs its own"
+            self._reading.note(what, *below, "name")
             return None
         cast = self._cast(settings)
         state = settings.state or STATE_AT_THE_START[settings.type]
@@ -104,7 +105,7 @@ class Scenes:
                 return RestStep(settings.at.seconds, settings.rest == "up")
 
     def _event(self, settings: EventSettings, *below: str | int) -> EventStep | None:
-        found = self._find(settings, settings.type, *below)
+        found = self._find(settings, *below)
         if found is None:
             return None
         role, parents = found
@@ -135,7 +136,7 @@ class Scenes:
         self._reading.note(what, *below, "name")
 
     def _find(
-        self, settings: PortrayalSettings, type_: str, *below: str | int
+        self, settings: PresentSettings | EventSettings, *below: str | int
     ) -> tuple[Role | None, dict[str, Role]] | None:
         """Find out who is meant, and who its parents are; None if that is a mistake."""
         self._check_values(settings, *below)
@@ -147,8 +148,8 @@ class Scenes:
             )
         cast = self._cast(settings)
         try:
-            parents = cast.parents_of(type_, named)
-            return cast.find(type_, settings.name, parents), parents
+            parents = cast.parents_of(settings.type, named)
+            return cast.find(settings.type, settings.name, parents), parents
         except CastingError as problem:
             if self._is_whole or not problem.is_nobody:
                 self._reading.note(str(problem), *below, problem.key)

@@ -58,7 +58,7 @@ class Resolving:
 
     def _open_under(self, key: str) -> list[OpenIncident]:
         known = self._decider.incidents.open_incidents()
-        return [one for one in known if key in {one.key, *one.grouped.values()}]
+        return [one for one in known if key in one.keys]
 
     def _explain_unknown(self, key: str) -> str:
         coming = [m for m in self._decider.incidents.members() if m.incident[1] == key]
@@ -66,7 +66,7 @@ class Resolving:
             phase = coming[0].phase.value
             return f"the incident {key!r} is not open: it is {phase}; nobody was told of it"
         open_now = self._decider.incidents.open_incidents()
-        keys = list(dict.fromkeys(k for one in open_now for k in (one.key, *one.grouped.values())))
+        keys = list(dict.fromkeys(k for one in open_now for k in one.keys))
         near = get_close_matches(key, keys, n=SUGGESTED_COUNT, cutoff=_LIKENESS)
         near = near or [k for k in keys if key in k][:SUGGESTED_COUNT]
         if near:

@@ -22,7 +22,7 @@ from tutumwatch.control.wire import (
     Withheld,
 )
 from tutumwatch.events.inputs import Input, Silence, Unsilence
-from tutumwatch.inventory.resource import Change, ChangeKind, Resource
+from tutumwatch.inventory.resource import Resource
 from tutumwatch.inventory.survey import full_name, list_names
 from tutumwatch.rules.decider import Decider
 from tutumwatch.rules.decisions import Decisions
@@ -30,6 +30,7 @@ from tutumwatch.rules.members import Phase
 from tutumwatch.rules.said import SAID_SECONDS, preview
 from tutumwatch.rules.scopes import Scope
 from tutumwatch.rules.silences import Mute, scope_of
+from tutumwatch.rules.touching import touched
 from tutumwatch.rules.view import View
 from tutumwatch.rules.windows import Span
 
@@ -169,13 +170,11 @@ class Silencing:
         """Count the resources that are within a scope, and name the first of them."""
         count = 0
         names: list[str] = []
-        for number, resource in enumerate(self._decider.inventory, 1):
+        for number, resource in enumerate(self._decider.inventory.resources(), 1):
             if not number % LOOKED_AT_ONCE_COUNT:
                 await deferLater(self._clock, 0.0, lambda: None)
-            change = Change("", ChangeKind.SAME, resource, resource, frozenset(), resource.seen)
-            if resource.gone_at is None and scope.takes_resource(
-                View(self._decider.inventory, change)
-            ):
+            view = View(self._decider.inventory, touched(resource, "now", resource.seen))
+            if resource.gone_at is None and scope.takes_resource(view):
                 count += 1
                 if len(names) < NAMES_MAX_COUNT:
                     names.append(self._name_of(resource))

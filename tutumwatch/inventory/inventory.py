@@ -60,10 +60,6 @@ class Inventory:
         """Count the resources that are known."""
         return len(self._resources)
 
-    def __iter__(self) -> Iterator[Resource]:
-        """Give every resource that is known, also those that are gone."""
-        return iter(list(self._resources.values()))
-
     def get(self, key: Key) -> Resource | None:
         """Give what is known of a resource, or None."""
         return self._resources.get(key)

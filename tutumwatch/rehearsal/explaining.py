@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import attrs
 
+from tutumwatch.inventory.resource import Change
 from tutumwatch.inventory.survey import in_words
 from tutumwatch.rehearsal.trying import Trial
 from tutumwatch.rules.decider import Decider
@@ -32,7 +33,8 @@ class Explained:
 
 def explain(decider: Decider, trial: Trial) -> Iterator[Explained]:
     """Explain what every rule makes of an event that was taken."""
-    explaining = _Explaining(decider, trial)
+    assert trial.change is not None  # noqa: S101 - only what was taken is explained
+    explaining = _Explaining(decider, trial, trial.change)
     for rule in decider.rules.messages:
         yield explaining.message(rule)
     for incident_rule in decider.rules.incidents:
@@ -45,12 +47,12 @@ class _Explaining:
 
     _decider: Decider
     _trial: Trial
+    _change: Change
 
     # -- messages
 
     def message(self, rule: MessageRule) -> Explained:
-        decider, change = self._decider, self._trial.change
-        assert change is not None  # noqa: S101 - only what was taken is explained
+        decider, change = self._decider, self._change
         view = rule.view(decider.inventory, change)
         reasons = _reasons(rule.matcher, view)
         rules, silences = decider.rules, decider.silences
@@ -92,9 +94,7 @@ class _Explaining:
     # -- incidents
 
     def incident(self, rule: IncidentRule) -> Explained:
-        change = self._trial.change
-        assert change is not None  # noqa: S101 - as above
-        view = View(self._decider.inventory, change)
+        view = View(self._decider.inventory, self._change)
         verdict = rule.matcher.judge(view)
         reasons = _reasons(rule.matcher, view)
         said = self._said(rule.name)
@@ -120,9 +120,8 @@ class _Explaining:
 
     def _member(self, rule: IncidentRule) -> Member | None:
         """Find the member that an event is about: its resource, or what its rule counts by."""
-        change = self._trial.change
-        assert change is not None  # noqa: S101 - as above
-        keys = {change.after.key, *change.after.parent_keys()} if rule.per else {change.after.key}
+        after = self._change.after
+        keys = {after.key, *after.parent_keys()} if rule.per else {after.key}
         found = (m for m in self._decider.incidents.members() if m.name[0] == rule.name)
         return next((m for m in found if m.name[1] in keys or rule.form is RuleForm.ABSENT), None)
 

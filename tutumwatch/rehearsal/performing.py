@@ -24,9 +24,10 @@ from tutumwatch.events.inputs import (
 )
 from tutumwatch.inventory.inventory import Inventory
 from tutumwatch.rehearsal.stage import Stage
+from tutumwatch.rehearsal.trying import notices_in
 from tutumwatch.rules.acquaintance import met_before
 from tutumwatch.rules.decider import Decider
-from tutumwatch.rules.decisions import Decisions, Need, Settled
+from tutumwatch.rules.decisions import Decisions, Need
 from tutumwatch.rules.notice import Form, Notice
 from tutumwatch.rules.rule_set import RuleSet
 
@@ -178,6 +179,4 @@ class _Performance:
         new = (need for need in decisions.needs if need.resource_uri not in known)
         waiting.extend(sorted(new, key=lambda need: (need.resource_uri, need.fresh)))
         at = self._now - self._rehearsal.begins
-        for owed in decisions.owed:
-            notices = owed.notices if isinstance(owed, Settled) else (owed,)
-            self.said += [(at, notice) for notice in notices if isinstance(notice, Notice)]
+        self.said += [(at, notice) for notice in notices_in(decisions)]

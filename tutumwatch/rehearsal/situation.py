@@ -114,7 +114,7 @@ def _matching(decider: Decider, rule: MessageRule | IncidentRule) -> Matching:
 
 
 def _present(inventory: Inventory, matcher: Matcher) -> Iterator[Resource]:
-    for resource in inventory:
+    for resource in inventory.resources():
         if resource.gone_at is None and matcher.may_match(resource.type):
             yield resource
 

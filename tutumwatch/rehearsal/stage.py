@@ -11,13 +11,11 @@ import msgspec
 from tutumwatch.config.rehearsal_plans import EventStep, Portrayal
 from tutumwatch.events.event import Event
 from tutumwatch.events.inputs import Answer, Found, Missing, Unanswered
-from tutumwatch.inventory.fields import LABELS, SCALARS
+from tutumwatch.rehearsal.objects import write_object
 
 REST_IS_DOWN = "the test says that it is down"
 # The order in which Tutum names the parents of each type.
 _PARENTS_TOLD = ("service", "stack", "node", "nodecluster")
-# What an object calls a parent, where that is not its type.
-_CALLED = {"nodecluster": "node_cluster"}
 # A container's object names neither its stack nor its node cluster.
 _NOT_IN_ITS_OBJECT = {"container": frozenset({"stack", "nodecluster"})}
 
@@ -27,6 +25,7 @@ class _Actor:
     """A resource as it is by now."""
 
     type: str
+    name: str
     state: str = ""
     fields: dict[str, Any] = attrs.field(factory=dict)
     parents: dict[str, str] = attrs.field(factory=dict)
@@ -46,11 +45,9 @@ class Stage:
 
     def take(self, told: Portrayal) -> None:
         """Let a resource be as it is told to be; what is not told stays as it was."""
-        actor = self._actors.setdefault((told.stream, told.uri), _Actor(told.type))
+        actor = self._actors.setdefault((told.stream, told.uri), _Actor(told.type, told.name))
         actor.state = told.state or actor.state
-        actor.fields["name"] = told.name
-        for name, value in told.fields.items():
-            actor.fields[name if name == LABELS else SCALARS[name]] = value
+        actor.fields.update(told.fields)
         actor.parents.update(told.parents)
 
     def event(self, step: EventStep, number: int) -> bytes:
@@ -103,9 +100,6 @@ class Stage:
 
     def _object(self, stream: str, uri: str, actor: _Actor) -> Mapping[str, Any]:
         left_out = _NOT_IN_ITS_OBJECT.get(actor.type, frozenset())
-        parents = {
-            _CALLED.get(type_, type_): parent
-            for type_, parent in self._parents_of(stream, actor).items()
-            if type_ not in left_out
-        }
-        return {**actor.fields, **parents, "state": actor.state, "resource_uri": uri}
+        all_parents = self._parents_of(stream, actor)
+        parents = {type_: p for type_, p in all_parents.items() if type_ not in left_out}
+        return write_object(uri, actor.name, actor.state, parents, actor.fields)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 import attrs
 
 from tutumwatch.inventory.inventory import Inventory
-from tutumwatch.inventory.resource import Change, ChangeKind, Resource
+from tutumwatch.inventory.resource import Resource
 from tutumwatch.rules.decisions import Need
 from tutumwatch.rules.incident_rules import IncidentRule
 from tutumwatch.rules.match_tables import flatten_table
@@ -15,6 +15,7 @@ from tutumwatch.rules.matchers import Answer
 from tutumwatch.rules.messages import MessageRule
 from tutumwatch.rules.routes import Audience
 from tutumwatch.rules.rule_set import RuleSet
+from tutumwatch.rules.touching import touched
 from tutumwatch.rules.view import TYPE, Unknown, Value, View
 from tutumwatch.rules.vocabulary import PARENT_TYPES, Path, explain_unknown, field_of
 
@@ -28,9 +29,7 @@ class SupposedView(View):
     def __init__(self, fields: Mapping[Path, str]) -> None:
         """Suppose some fields."""
         resource = Resource(("", fields.get(TYPE, ""), ""), "")
-        super().__init__(
-            Inventory(), Change("", ChangeKind.SAME, resource, resource, frozenset(), 0.0)
-        )
+        super().__init__(Inventory(), touched(resource, "supposed", 0.0))
         self._fields = fields
 
     def value(self, path: Path) -> Value:

@@ -23,15 +23,13 @@ from tutumwatch.events.inputs import (
 )
 from tutumwatch.events.resource_uri import parse_resource_uri
 from tutumwatch.inventory.after import after_event
-from tutumwatch.inventory.fields import LABELS, SCALARS
 from tutumwatch.inventory.resource import Change, Resource, change_of
+from tutumwatch.rehearsal.objects import write_object
 from tutumwatch.rules.decider import Decider
 from tutumwatch.rules.decisions import Decisions, Need, Settled
 from tutumwatch.rules.notice import Notice
 
 LOOK_UPS_MAX_COUNT = 1_000
-# What an object calls a parent, where that is not its type.
-_CALLED = {"nodecluster": "node_cluster"}
 
 
 @attrs.frozen
@@ -94,7 +92,7 @@ class Trying:
 
     def _settle(self, item: Input) -> Decisions:
         """Decide an input; of what it wants to be looked up, what is known is found as it is."""
-        decisions = self._decide(item)
+        decisions = self.decider.decide(item)
         unknown: set[Need] = set()
         for _ in range(LOOK_UPS_MAX_COUNT):
             need = min(decisions.needs - unknown, key=_order, default=None)
@@ -105,9 +103,9 @@ class Trying:
                 unknown.add(need)
                 continue
             decisions.needs.discard(need)
-            answer = Missing() if known.gone_at is not None else Found(object_of(known))
+            answer = Missing() if known.gone_at is not None else Found(_object_of(known))
             uri, number, now = need.resource_uri, self._number, self._now
-            self._decide(Looked(need.stream, uri, number, answer, now), decisions)
+            self.decider.decide(Looked(need.stream, uri, number, answer, now), decisions)
         return decisions
 
     def _known(self, need: Need) -> Resource | None:
@@ -117,9 +115,6 @@ class Trying:
         known = self.decider.inventory.get((need.stream, named.type, named.uuid))
         # Of what was only named, by an event without an object, nobody knows what is asked for.
         return known if known is not None and known.fields is not None else None
-
-    def _decide(self, item: Input, decisions: Decisions | None = None) -> Decisions:
-        return self.decider.decide(item, decisions)
 
 
 def _order(need: Need) -> tuple[str, str, bool]:
@@ -133,16 +128,7 @@ def notices_in(decisions: Decisions) -> Iterator[Notice]:
         yield from (one for one in found if isinstance(one, Notice))
 
 
-def object_of(resource: Resource) -> dict[str, Any]:
-    """Give the object that a platform would have of a resource as it is known."""
-    parents = {
-        _CALLED.get(name.type, name.type): uri
-        for uri in resource.parents or ()
-        if (name := parse_resource_uri(uri)) is not None
-    }
-    fields = {
-        name if name == LABELS else SCALARS.get(name, name): value
-        for name, value in (resource.fields or {}).items()
-    }
-    own = {"name": resource.name, "state": resource.state, "resource_uri": resource.uri}
-    return {**parents, **fields, **own}
+def _object_of(resource: Resource) -> dict[str, Any]:
+    named = ((parse_resource_uri(uri), uri) for uri in resource.parents or ())
+    parents = {name.type: uri for name, uri in named if name is not None}
+    return write_object(resource.uri, resource.name, resource.state, parents, resource.fields or {})

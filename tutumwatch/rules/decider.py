@@ -37,6 +37,7 @@ from tutumwatch.rules.decisions import Decisions, Dropped, RecordName, Revived, 
 from tutumwatch.rules.incidents import Incidents
 from tutumwatch.rules.notice import Form
 from tutumwatch.rules.previewing import Outlook, preview
+from tutumwatch.rules.rejecting import describe_problem
 from tutumwatch.rules.rule_set import RuleSet
 from tutumwatch.rules.seen import SeenEvents
 from tutumwatch.rules.silences import Silences
@@ -94,15 +95,12 @@ class Decider:
             self._decide(item, decisions)
         except Exception as problem:  # noqa: BLE001 - one bad input must not stop the others
             sample = item.payload if isinstance(item, Message) else repr(item).encode()
-            self._reject(_what(problem), sample)
+            self._reject(describe_problem(problem), sample)
         if len(decisions.owed) > owed_count:
             self.silences.note(decisions.owed[owed_count:], item.at)
-        for records in (self.incidents.records, self._acquaintance.records):
-            if records:
-                decisions.records |= records.take()
-        for part in (self.speaking, self.silences):
-            if part.has_unsaved:
-                decisions.records |= part.take_unsaved()
+        for part in (self.incidents, self.speaking, self.silences, self._acquaintance):
+            if part.records:
+                decisions.records |= part.records.take()
         return decisions
 
     # -- restarts
@@ -145,10 +143,12 @@ class Decider:
                     self.inventory.catch_up(item.stream)
                 case Tick():
                     self.inventory.tick(item.at)
-                case _:  # what else there is tells nothing of any resource
+                case Retry() | Drop() | Silence() | Unsilence() | Reloaded() | Resolve():
                     pass
+                case _:
+                    assert_never(item)
         except Exception as problem:  # noqa: BLE001 - it was rejected when it was decided, too
-            self._reject(_what(problem), repr(item).encode())
+            self._reject(describe_problem(problem), repr(item).encode())
 
     def remember_uuids(self, item: Input) -> None:
         """Know a message again if the server repeats it; what it tells is known already."""
@@ -337,7 +337,3 @@ def _speaks_late(change: Change) -> bool:
     if change.before is None:
         return change.after.gone_at is None
     return change.kind is ChangeKind.GONE or not change.changed.isdisjoint({"state", "deploy"})
-
-
-def _what(problem: Exception) -> str:
-    return f"{type(problem).__name__}: {problem}"

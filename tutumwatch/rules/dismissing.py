@@ -19,7 +19,7 @@ def dismiss(
 
     :param key: of an incident, or of a group of them.
     """
-    closed = [one for one in telling if key in {one.key, *one.grouped.values()}]
+    closed = [one for one in telling if key in one.keys]
     for one in closed:
         for member in members.of_incident(one.name):
             if member.phase.is_counted:

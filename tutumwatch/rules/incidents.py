@@ -30,6 +30,7 @@ from tutumwatch.rules.orphans import Orphans
 from tutumwatch.rules.precedence import in_precedence, precedence_of
 from tutumwatch.rules.progress import Progress
 from tutumwatch.rules.records import Records
+from tutumwatch.rules.rejecting import Reject, count_nothing, describe_problem
 from tutumwatch.rules.relatives import Relatives
 from tutumwatch.rules.restraint import Restraint
 from tutumwatch.rules.rule_set import RuleSet
@@ -38,10 +39,6 @@ from tutumwatch.rules.standing import Judge
 from tutumwatch.rules.tallies import Tallies
 from tutumwatch.rules.telling import Telling
 from tutumwatch.rules.verifying import Verifying
-
-
-def count_nothing(reason: str, sample: bytes) -> None:
-    """Stand for whoever counts what could not be decided."""
 
 
 @attrs.define
@@ -56,7 +53,7 @@ class Incidents:
     _silences: Silences
     _has_listed: Callable[[str], bool]
     counts: Counter[str] = attrs.field(factory=Counter)
-    reject: Callable[[str, bytes], None] = count_nothing
+    reject: Reject = count_nothing
     records: Records = attrs.field(factory=Records)
     _members: Membership = attrs.field(init=False)
     _tallies: Tallies = attrs.field(init=False)
@@ -194,7 +191,7 @@ class Incidents:
                     if was_absent != self._absences.is_absent(rule.name):
                         self._judge_absence(rule, change.at, decisions)
         except Exception as problem:  # noqa: BLE001 - a bug in one rule must not silence the others
-            self._reject_rule(rule.name, f"{type(problem).__name__}: {problem}")
+            self._reject_rule(rule.name, describe_problem(problem))
 
     def _judge_absence(self, rule: IncidentRule, at: float, decisions: Decisions) -> None:
         if self._verifying.may_miss():
@@ -291,7 +288,7 @@ class Incidents:
         try:
             self._progress.go_on(rule, member, now, decisions)
         except Exception as problem:  # noqa: BLE001 - the timers of others are taken already
-            self._reject_rule(rule.name, f"{type(problem).__name__}: {problem}")
+            self._reject_rule(rule.name, describe_problem(problem))
 
     def _end_count(self, name: MemberName, now: float, decisions: Decisions) -> None:
         member = self._members.get(name)

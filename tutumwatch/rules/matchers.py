@@ -153,7 +153,7 @@ class Matcher:
                 break
             reasons.append(f"[{number}] {reason}" if len(self._tables) > 1 else reason)
         if self._when is not None and (reason := _explain_when(self._when, view)) is not None:
-            reasons.append(f"when: {reason}")
+            reasons.append(reason)
         return reasons
 
     def _judge_tables(self, view: View) -> Verdict:
@@ -204,12 +204,12 @@ def _explain_when(when: Condition, view: View) -> str | None:
     if verdict.answer is Answer.YES:
         return None
     if verdict.failed:
-        return verdict.failed.removeprefix("when: ")
+        return verdict.failed
     for path in sorted(when.paths):
         value = view.value(path)
         if isinstance(value, Unknown):
-            return _depends_on(path, value)
-    return f"{when.source} is false"
+            return f"when: {_depends_on(path, value)}"
+    return f"when: {when.source} is false"
 
 
 # What a change tells of itself; None where that is not certain.

@@ -100,6 +100,11 @@ class OpenIncident:
     repeat_due: float | None = None
     marks: tuple[str, ...] = ()
 
+    @property
+    def keys(self) -> list[str]:
+        """The keys under which it was told: its own, and those of its groups."""
+        return [self.key, *self.grouped.values()]
+
 
 @attrs.frozen
 class Recurrence:

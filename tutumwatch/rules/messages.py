@@ -27,7 +27,7 @@ LATE = "late"
 
 DEFAULT_TEXT = "{{ summary }}"
 # The parents whose names stand in the details.
-_NAMED_PARENTS = ("service", "stack", "node")
+NAMED_PARENTS = ("service", "stack", "node")
 
 
 class MessageSettings(Settings, frozen=True, kw_only=True):
@@ -147,7 +147,7 @@ def facts_of(resource: Resource, view: View | None = None) -> dict[str, str]:
         "reason": (resource.fields or {}).get("reason"),
     }
     if view is not None:
-        for type_ in _NAMED_PARENTS:
+        for type_ in NAMED_PARENTS:
             name = view.value((type_, "name"))
             facts[type_] = name if isinstance(name, str) else None
     return {name: str(value) for name, value in facts.items() if value}
@@ -191,7 +191,8 @@ def compile_message(
     matcher = compile_matcher(settings.match, mistake, settings.when, key="match")
     for type_ in settings.fresh:
         if type_ not in PARENT_TYPES:
-            mistake("fresh", f"{type_!r} is no type of parent{suggestion(type_, PARENT_TYPES)}")
+            near = suggestion(type_, PARENT_TYPES) or "; write service, stack or node"
+            mistake("fresh", f"{type_!r} is no type of parent{near}")
     audience = compile_audience(settings.notify, routes, destinations, known, mistake)
     names = [name for name in routes.reachable(audience) if name in destinations]
     return MessageRule(

@@ -10,8 +10,9 @@ import attrs
 
 from tutumwatch.rules.adopting import renamed_incident
 from tutumwatch.rules.decisions import Decisions
-from tutumwatch.rules.incidents import Incidents, count_nothing
+from tutumwatch.rules.incidents import Incidents
 from tutumwatch.rules.members import IncidentName, Phase
+from tutumwatch.rules.rejecting import count_nothing
 from tutumwatch.rules.rule_set import RuleSet
 
 

@@ -14,6 +14,7 @@ from tutumwatch.inventory.inventory import Inventory
 from tutumwatch.inventory.resource import Change, ChangeKind, Resource
 from tutumwatch.rules.decisions import Owed, RecordName, Settled
 from tutumwatch.rules.matchers import Answer
+from tutumwatch.rules.messages import NAMED_PARENTS
 from tutumwatch.rules.notice import Form, Notice
 from tutumwatch.rules.records import Records
 from tutumwatch.rules.scopes import Scope
@@ -167,7 +168,7 @@ def _from_facts(resource: Resource, facts: Mapping[str, str]) -> tuple[Resource,
     """Make a resource, and an inventory with its parents, of what was said of it."""
     parents = [
         Resource((resource.stream, type_, "said"), f"/api/v1/{type_}/said/", facts[type_])
-        for type_ in ("service", "stack", "node")
+        for type_ in NAMED_PARENTS
         if type_ in facts
     ]
     if parents:

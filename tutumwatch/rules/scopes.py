@@ -7,6 +7,7 @@ from typing import Any
 
 import attrs
 
+from tutumwatch.rules.incident_rules import OF_EVENTS
 from tutumwatch.rules.matchers import Answer, Matcher, compile_matcher
 from tutumwatch.rules.patterns import Pattern, compile_pattern, is_negative
 from tutumwatch.rules.view import View
@@ -14,8 +15,6 @@ from tutumwatch.rules.vocabulary import suggestion
 
 # What stands for the name of a rule among the fields of a table.
 RULE = "rule"
-# What is told of an event: an incident lasts, and is about a resource as it is.
-_OF_EVENTS = frozenset({"kind", "action", "changed", "late", "date", "before"})
 
 Mistake = Callable[[str, str], None]
 
@@ -108,7 +107,7 @@ def _compile(table: object, key: str, mistake: Mistake, rules: Collection[str] |
     for name, value in table.items():
         if name == RULE:
             names = _compile_names(value, wrong, rules)
-        elif name.partition(".")[0] in _OF_EVENTS:
+        elif name.partition(".")[0] in OF_EVENTS:
             wrong(name, "is told of an event; name fields of the resource, or its rule")
         else:
             fields[name] = value

@@ -69,6 +69,7 @@ class Silences:
     """The mutes of the configuration, and the silences that were not forgotten yet.
 
     Mutes come by :meth:`use`, at every start and reload. ``said``: what was said lately.
+    ``records``: what has to be kept over a restart.
     """
 
     mutes: tuple[Mute, ...] = attrs.field(default=(), init=False)
@@ -78,11 +79,11 @@ class Silences:
     # When a mute holds next, and since when we know that.
     _spans: dict[str, tuple[float, Span]] = attrs.field(factory=dict, init=False)
     _timers: Timers[tuple[str, str]] = attrs.field(factory=Timers, init=False)
-    _records: Records = attrs.field(factory=Records, init=False)
+    records: Records = attrs.field(factory=Records, init=False)
 
     def __attrs_post_init__(self) -> None:
         """Let what was said be kept with the rest."""
-        self.said = Said(self._records)
+        self.said = Said(self.records)
 
     def __iter__(self) -> Iterator[Silence]:
         """Give the silences of people, in the order in which they came."""
@@ -114,7 +115,7 @@ class Silences:
         :raises ValueError: if its match means nothing.
         """
         self._keep(silence)
-        self._records.put((SILENCE, silence.id), msgspec.msgpack.encode(silence))
+        self.records.put((SILENCE, silence.id), msgspec.msgpack.encode(silence))
 
     def _keep(self, silence: Silence) -> None:
         self._scopes[silence.id] = scope_of(silence.match)
@@ -129,7 +130,7 @@ class Silences:
         del self._scopes[silence_id]
         self._timers.cancel((SILENCE, silence_id))
         self._timers.cancel((_OLD, silence_id))
-        self._records.put((SILENCE, silence_id), None)
+        self.records.put((SILENCE, silence_id), None)
         return True
 
     def withholding(self, rule: str, view: View, now: float) -> str | None:
@@ -181,15 +182,6 @@ class Silences:
         """Remember for a day what was said; see :class:`tutumwatch.rules.said.Said`."""
         self.said.note(owed, at)
 
-    @property
-    def has_unsaved(self) -> bool:
-        """Whether anything changed that has to be kept over a restart."""
-        return bool(self._records)
-
-    def take_unsaved(self) -> dict[RecordName, bytes | None]:
-        """Give what has to be kept over a restart and changed since this was asked last."""
-        return self._records.take()
-
     def restore(self, records: Mapping[RecordName, bytes]) -> int:
         """Begin with what was kept when we last ran; :meth:`use` comes next.
 
@@ -202,7 +194,7 @@ class Silences:
                     self._keep(_decode(record))
                 except (msgspec.MsgspecError, ValueError):
                     unreadable += 1
-                    self._records.put(name, None)
+                    self.records.put(name, None)
         self._silences = {one.id: one for one in sorted(self, key=lambda one: one.at)}
         return unreadable
 
@@ -210,7 +202,7 @@ class Silences:
         """Count all that is kept over a restart as changed: what was kept is lost."""
         self.said.save_everything()
         for silence in self._silences.values():
-            self._records.put((SILENCE, silence.id), msgspec.msgpack.encode(silence))
+            self.records.put((SILENCE, silence.id), msgspec.msgpack.encode(silence))
 
 
 def scope_of(match: object) -> Scope:

@@ -7,7 +7,7 @@ left goes to whom its routes name.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import attrs
@@ -22,6 +22,8 @@ from tutumwatch.rules.judgement import Judgement, judge_message
 from tutumwatch.rules.matchers import Answer
 from tutumwatch.rules.messages import MessageRule
 from tutumwatch.rules.notice import Notice
+from tutumwatch.rules.records import Records
+from tutumwatch.rules.rejecting import Reject, count_nothing, describe_problem
 from tutumwatch.rules.rule_set import RuleSet
 from tutumwatch.rules.view import View
 from tutumwatch.rules.voice import Utterance, Voice
@@ -30,13 +32,8 @@ from tutumwatch.rules.waiting import Waiting
 if TYPE_CHECKING:
     from tutumwatch.rules.silences import Silences
 
-REASON_MAX_CHARS = 200
 # More late changes than this of one rule, found by one listing, become one summary.
 LATE_SINGLY_COUNT = 3
-
-
-def _count_nothing(reason: str, sample: bytes) -> None:
-    """Stand for whoever counts what could not be decided."""
 
 
 @attrs.define
@@ -52,7 +49,7 @@ class Speaking:
     _silences: Silences
     waiting: Waiting = attrs.field(factory=Waiting)
     counts: Counter[str] = attrs.field(factory=Counter)
-    reject: Callable[[str, bytes], None] = _count_nothing
+    reject: Reject = count_nothing
     _index: RuleIndex[MessageRule] = attrs.field(init=False)
     _voice: Voice = attrs.field(init=False)
 
@@ -129,13 +126,9 @@ class Speaking:
         self._leave_the_gone(at, decisions)
 
     @property
-    def has_unsaved(self) -> bool:
-        """Whether anything changed that has to be kept over a restart."""
-        return self._voice.has_unsaved
-
-    def take_unsaved(self) -> dict[RecordName, bytes | None]:
-        """Give what has to be kept over a restart and changed since this was asked last."""
-        return self._voice.take_unsaved()
+    def records(self) -> Records:
+        """What has to be kept over a restart."""
+        return self._voice.records
 
     def save_everything(self) -> None:
         """Count all that is kept over a restart as changed: what was kept is lost."""
@@ -254,5 +247,5 @@ class Speaking:
 
     def _reject(self, rule: str, change: Change, problem: Exception | str) -> None:
         if isinstance(problem, Exception):
-            problem = f"{type(problem).__name__}: {problem}"
-        self.reject(problem[:REASON_MAX_CHARS], f"rule {rule!r}: {change.id}".encode())
+            problem = describe_problem(problem)
+        self.reject(problem, f"rule {rule!r}: {change.id}".encode())

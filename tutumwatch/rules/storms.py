@@ -9,6 +9,7 @@ import msgspec
 
 from tutumwatch.rules.decisions import RecordName
 from tutumwatch.rules.gathered import Gathered
+from tutumwatch.rules.records import Records
 
 STORM = "storm"
 MINUTE_SECONDS = 60.0
@@ -38,15 +39,12 @@ _decode = msgspec.msgpack.Decoder(Minute).decode
 
 @attrs.define
 class Storms:
-    """The last minute of every rule that spoke; one that gathered nothing ends unnoticed.
+    """The last minute of every rule that spoke; one that gathered nothing ends unnoticed."""
 
-    ``unsaved``: the rules whose minute changed since it was taken last.
-    """
-
+    _records: Records
     _minutes: dict[str, Minute] = attrs.field(factory=dict)
     # Those that gathered something.
     _due: dict[str, float] = attrs.field(factory=dict)
-    unsaved: set[str] = attrs.field(factory=set)
 
     def admits(self, rule: str, count: int, now: float) -> bool:
         """Say whether a rule may say one more thing singly; else it is to be gathered.
@@ -63,7 +61,7 @@ class Storms:
         if minute.gathered is not None or minute.said_count >= count > 0:
             return False
         minute.said_count += 1
-        self.unsaved.add(rule)
+        self._record(minute)
         return True
 
     def gather(
@@ -75,7 +73,7 @@ class Storms:
             minute.gathered = Gathered(rule, is_change)
             self._due[rule] = minute.ends
         minute.gathered.add(notifiers, name, withheld)
-        self.unsaved.add(rule)
+        self._record(minute)
 
     def next_due(self) -> float | None:
         """Give when the next summary is due."""
@@ -91,7 +89,7 @@ class Storms:
         for rule, minute in self._minutes.items():
             if minute.began > now:
                 minute.began = now
-                self.unsaved.add(rule)
+                self._record(minute)
                 if rule in self._due:
                     self._due[rule] = minute.ends
 
@@ -100,24 +98,16 @@ class Storms:
         for rule in [rule for rule in self._minutes if rule not in rules]:
             yield from self._take(rule)
 
-    def take_unsaved(self) -> dict[RecordName, bytes | None]:
-        """Give what has to be kept over a restart and changed since this was asked last."""
-        minutes = {rule: self._minutes.get(rule) for rule in self.unsaved}
-        self.unsaved.clear()
-        return {
-            (STORM, rule): None if minute is None else _encode(minute)
-            for rule, minute in minutes.items()
-        }
-
-    def restore(self, records: Mapping[RecordName, bytes]) -> list[RecordName]:
-        """Begin with the minutes of the last run; give the records that could not be read."""
-        unreadable: list[RecordName] = []
+    def restore(self, records: Mapping[RecordName, bytes]) -> int:
+        """Begin with the minutes of the last run; give how many records could not be read."""
+        unreadable = 0
         for name, record in records.items():
             if name[0] == STORM:
                 try:
                     minute = _decode(record)
                 except msgspec.MsgspecError:
-                    unreadable.append(name)
+                    unreadable += 1
+                    self._records.put(name, None)
                     continue
                 self._minutes[minute.rule] = minute
                 if minute.gathered is not None:
@@ -126,11 +116,15 @@ class Storms:
 
     def save_everything(self) -> None:
         """Count all that is kept over a restart as changed: what was kept is lost."""
-        self.unsaved.update(self._minutes)
+        for minute in self._minutes.values():
+            self._record(minute)
 
     def _take(self, rule: str) -> Iterator[tuple[float, Gathered]]:
         minute = self._minutes.pop(rule)
         self._due.pop(rule, None)
-        self.unsaved.add(rule)
+        self._records.put((STORM, rule), None)
         if minute.gathered is not None:
             yield minute.began, minute.gathered
+
+    def _record(self, minute: Minute) -> None:
+        self._records.put((STORM, minute.rule), _encode(minute))

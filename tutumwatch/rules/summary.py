@@ -28,7 +28,7 @@ _BY_ITSELF = frozenset({CLEAN, FAILED, OOM})
 _SUBJECTS = ("stack", "node", "nodecluster")
 _OUTCOMES = {DONE: "deploy", FAILED_DEPLOY: "deploy failed", ROLLED_BACK: "rolled back"}
 _SCALING = "scaling"
-_ILL = frozenset({Wellness.DEGRADED.value, Wellness.DOWN.value})
+_ILL = frozenset(wellness.value for wellness in Wellness if wellness.is_ill)
 # What takes less than half a second, or was over when it was seen, has no length worth saying.
 _NO_TIME = "0 s"
 # So long a look-up may take that comes between a deploy's end and what is said of it.
@@ -118,18 +118,25 @@ def _exit_of(view: View) -> str:
     return f"exit {code} ({why})" if why else f"exit {code}"
 
 
+def _path_to_service(view: View) -> Path | None:
+    """Give where the fields of the service stand of which the line tells; None if of none."""
+    if _is_gone(view):
+        return None
+    if _known(view, "type") == "service":
+        return ()
+    return ("service",) if _ended_by_itself(view) else None
+
+
 def _counts_of(view: View) -> str:
     """Give how many of a service run: ``2/3``; nothing if that is not known, or was before this."""
-    type_ = _known(view, "type")
-    of_parent = () if type_ == "service" else ("service",)
-    if _is_gone(view) or (type_ != "service" and not _ended_by_itself(view)):
+    service = _path_to_service(view)
+    if service is None:
         return ""
-    running = _known(view, *of_parent, "running")
-    target = _known(view, *of_parent, "target")
+    running, target = _known(view, *service, "running"), _known(view, *service, "target")
     if not isinstance(running, int) or not isinstance(target, int) or not target:
         return ""
-    state = str(_known(view, *of_parent, "state") or "").lower()
-    is_so = _fits(state, running, target) or (type_ == "service" and _is_ill_by_counts(view))
+    state = str(_known(view, *service, "state") or "").lower()
+    is_so = _fits(state, running, target) or (not service and _is_ill_by_counts(view))
     return f"{running}/{target}" if is_so else ""
 
 
@@ -155,30 +162,27 @@ def _fits(state: str, running: int, target: int) -> bool:
 
 def _deploy_parts(view: View) -> list[str]:
     """Say what a deploy changed and when, if it was lately."""
-    type_ = _known(view, "type")
-    if _is_gone(view) or (type_ != "service" and not _ended_by_itself(view)):
+    service = _path_to_service(view)
+    told = None if service is None else _deploy_of(view, service)
+    if service is None or told is None:
         return []
-    of_parent = () if type_ == "service" else ("service",)
-    told = _deploy_of(view, of_parent)
-    if told is None:
-        return []
-    return [part for part in (_images_of(view, of_parent), told) if part]
+    return [part for part in (_images_of(view, service), told) if part]
 
 
-def _images_of(view: View, of_parent: Path) -> str:
+def _images_of(view: View, service: Path) -> str:
     """Say what a deploy changed; of one before which there was nothing, what it brings."""
-    before, after = _known(view, *of_parent, "image_before"), _known(view, *of_parent, "image")
+    before, after = _known(view, *service, "image_before"), _known(view, *service, "image")
     if not after or before == after:
         return ""
     return _images(str(before), str(after)) if before else f"image {str(after).partition('@')[0]}"
 
 
-def _deploy_of(view: View, of_parent: Path) -> str | None:
+def _deploy_of(view: View, service: Path) -> str | None:
     """Say how the last deploy is; None if there was none lately, empty if that is plain."""
-    deploy = _known(view, *of_parent, "deploy")
+    deploy = _known(view, *service, "deploy")
     if deploy in {None, NEVER}:
         return None
-    time = _known(view, *of_parent, "deploy_time")
+    time = _known(view, *service, "deploy_time")
     # Of a container's service it is none: only what a change is about has changed.
     is_news = "deploy" in view.value(("changed",))
     if deploy == RUNNING:
@@ -191,7 +195,7 @@ def _deploy_of(view: View, of_parent: Path) -> str | None:
             outcome = "scaled" if _was_scaled(view) else "deployed"
         between = "in" if deploy == DONE else "after"
         return outcome if time == _NO_TIME else f"{outcome} {between} {time}"
-    ago = str(_known(view, *of_parent, "deploy_ago"))
+    ago = str(_known(view, *service, "deploy_ago"))
     if ago in _JUST_NOW:
         return f"{outcome} just now"
     return None if " h " in ago else f"{outcome} {_roughly(ago)} ago"

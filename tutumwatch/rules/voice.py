@@ -17,6 +17,7 @@ from tutumwatch.rules.decisions import RecordName, WaitingRow
 from tutumwatch.rules.gathered import Gathered
 from tutumwatch.rules.messages import DETAILS_UNKNOWN, LATE, MessageRule
 from tutumwatch.rules.notice import Destination, Notice
+from tutumwatch.rules.records import Records
 from tutumwatch.rules.storms import Storms
 from tutumwatch.rules.summary import name_of, outcome_of
 from tutumwatch.rules.view import View
@@ -43,17 +44,19 @@ class Utterance:
 class Voice:
     """What message rules have said, as far as it keeps them from saying more.
 
-    ``unrouted``: the last thing that nobody was told of, in words.
+    ``unrouted``: the last thing that nobody was told of, in words. ``records``: what has to be kept
+    over a restart.
     """
 
     counts: Counter[str]
+    records: Records = attrs.field(factory=Records, init=False)
     cooldowns: Cooldowns = attrs.field(init=False)
-    storms: Storms = attrs.field(factory=Storms)
+    storms: Storms = attrs.field(init=False)
     unrouted: str = ""
-    _unreadable: list[RecordName] = attrs.field(factory=list)
 
     def __attrs_post_init__(self) -> None:
-        self.cooldowns = Cooldowns(self.counts)
+        self.cooldowns = Cooldowns(self.records, self.counts)
+        self.storms = Storms(self.records)
 
     def say(self, utterance: Utterance, storm_count: int, now: float) -> list[Notice]:
         """Write the notices, or keep the thing back.
@@ -154,24 +157,12 @@ class Voice:
 
     # -- what is kept over a restart
 
-    @property
-    def has_unsaved(self) -> bool:
-        """Whether anything changed that has to be kept over a restart."""
-        return bool(self.storms.unsaved or self.cooldowns.unsaved or self._unreadable)
-
-    def take_unsaved(self) -> dict[RecordName, bytes | None]:
-        """Give what has to be kept over a restart and changed since this was asked last."""
-        forgotten: dict[RecordName, bytes | None] = dict.fromkeys(self._unreadable)
-        self._unreadable = []
-        return forgotten | self.cooldowns.take_unsaved() | self.storms.take_unsaved()
-
     def restore(self, records: Mapping[RecordName, bytes]) -> int:
         """Begin with what was kept when we last ran.
 
         :return: how many records could not be read; they are forgotten.
         """
-        self._unreadable = self.cooldowns.restore(records) + self.storms.restore(records)
-        return len(self._unreadable)
+        return self.cooldowns.restore(records) + self.storms.restore(records)
 
     def save_everything(self) -> None:
         """Count all that is kept over a restart as changed: what was kept is lost."""

@@ -49,14 +49,6 @@ class WeeklyWindow:
     _end: int
     _zone: ZoneInfo
 
-    def holds(self, at: float) -> bool:
-        """Say whether it holds at a time."""
-        return self.span(at).begins <= at
-
-    def ends(self, at: float) -> float:
-        """Give when it ends that holds at a time, or else will hold next."""
-        return self.span(at).ends
-
     def span(self, at: float) -> Span:
         """Give from when to when it holds that holds at a time, or else will hold next.
 
